@@ -1,0 +1,1 @@
+"""Batched augmentation that runs where the images are."""

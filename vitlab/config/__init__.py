@@ -1,0 +1,1 @@
+"""How a command line becomes checked settings, and settings become objects. Imports no torch."""

@@ -1,0 +1,1 @@
+"""The Vision Transformer and its parts, each in a file of its own."""

@@ -1,0 +1,1 @@
+"""What is minimised: a loss from the model and a batch."""

@@ -1,0 +1,1 @@
+"""Parameter groups and schedules; the optimizers themselves are torch's."""

@@ -1,0 +1,1 @@
+"""What a run leaves behind: files first, then the console and Weights & Biases."""
