@@ -1,0 +1,21 @@
+import pickle
+
+from vitlab.errors import Interrupted, VitlabError, did_you_mean
+
+
+def test_the_nearest_legal_names_are_offered():
+    assert did_you_mean("dept", ["depth", "num_heads"]) == "; did you mean depth?"
+
+
+def test_nothing_is_offered_when_nothing_is_near():
+    assert did_you_mean("xyz", ["depth", "num_heads"]) == ""
+
+
+def test_an_interruption_is_not_swallowed_by_except_exception():
+    assert not issubclass(Interrupted, Exception)
+    assert Interrupted(15).signum == 15
+
+
+def test_errors_survive_pickling():
+    assert str(pickle.loads(pickle.dumps(VitlabError("model.depth=0")))) == "model.depth=0"
+    assert pickle.loads(pickle.dumps(Interrupted(2))).signum == 2

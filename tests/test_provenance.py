@@ -1,0 +1,34 @@
+import json
+import subprocess
+from pathlib import Path
+
+import torch
+
+import vitlab
+from vitlab import provenance
+
+
+def test_it_names_commit_versions_seed_device_and_hashes():
+    found = provenance.collect(seed=3, device="a device", hashes={"data": "abc"})
+    assert found["seed"] == 3
+    assert found["device"] == "a device"
+    assert found["hashes"] == {"data": "abc"}
+    assert found["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert found["versions"]["vitlab"] == vitlab.__version__
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_commit_is_the_checkout_s_own():
+    checkout = Path(vitlab.__file__).parents[1]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
+    assert provenance.collect(0, "cpu", {})["commit"] == head.stdout.strip()
+
+
+def test_without_a_checkout_or_git_the_commit_is_unknown(tmp_path):
+    assert provenance._git(tmp_path, "rev-parse", "HEAD") is None
+    (tmp_path / ".git").mkdir()
+    assert provenance._git(tmp_path, "rev-parse", "HEAD") is None
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert provenance._version("no-such-package-at-all") is None

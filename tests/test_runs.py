@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from vitlab.errors import VitlabError
+from vitlab.runs import RunFolder, open_run, write_json
+
+
+def test_a_new_folder_can_be_claimed_once(tmp_path):
+    run = RunFolder(tmp_path / "a" / "b")
+    run.claim()
+    assert run.status() == "running"
+    with pytest.raises(VitlabError, match="never overwritten.*resume="):
+        run.claim()
+
+
+def test_a_folder_that_cannot_be_written_is_named():
+    with pytest.raises(VitlabError, match=r"hydra.run.dir=/proc/self/run cannot be written"):
+        RunFolder(Path("/proc/self/run")).claim()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\x00"])
+def test_a_torn_summary_counts_as_running(tmp_path, content):
+    run = RunFolder(tmp_path)
+    run.summary.write_text(content)
+    assert run.status() == "running"
+
+
+def test_an_empty_folder_is_discarded_with_its_date(tmp_path):
+    folder = tmp_path / "outputs" / "2026-01-01" / "10-00-00"
+    folder.mkdir(parents=True)
+    (tmp_path / "outputs" / "README.md").write_text("stays")
+    RunFolder(folder).discard_if_empty()
+    assert not folder.parent.exists()
+    assert (tmp_path / "outputs").is_dir()
+
+
+def test_a_folder_with_anything_in_it_is_never_discarded(tmp_path):
+    folder = tmp_path / "date" / "time"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    RunFolder(folder).discard_if_empty()
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_missing_run_offers_the_one_that_was_meant(tmp_path):
+    (tmp_path / "10-00-00").mkdir()
+    with pytest.raises(VitlabError, match="no such folder; did you mean 10-00-00"):
+        open_run("resume", tmp_path / "10-00-01")
+
+
+def test_a_folder_of_runs_is_not_a_run(tmp_path):
+    inner = tmp_path / "0-depth=4"
+    inner.mkdir()
+    (inner / "config.yaml").write_text("seed: 0")
+    with pytest.raises(VitlabError, match=f"holds no run.*{inner}"):
+        open_run("run", tmp_path)
+    assert open_run("run", inner).path == inner
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "summary.json"
+    write_json(path, {"status": "done"})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"status": float("nan")})
+    assert json.loads(path.read_text()) == {"status": "done"}

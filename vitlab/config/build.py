@@ -1,0 +1,102 @@
+"""From a config node to an object: allowed targets only, signatures checked before anything is built."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from vitlab.errors import VitlabError, did_you_mean
+
+# Not all of torch: torch.load, torch.hub and torch.utils.cpp_extension would run a stranger's code.
+ALLOWED = ("vitlab", "torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "torchvision.transforms")
+_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+
+
+def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
+    """Build the object that the node ``key`` of ``cfg`` describes.
+
+    Args:
+        cfg: the whole resolved config.
+        key: name of the node, ``model`` say; errors are told under this name.
+        allow: packages of the user's own that may be built from, besides ``ALLOWED``.
+
+    Raises:
+        VitlabError: a target outside the allowed packages or not to be found, an argument that the target does
+            not take or lacks, or a value that it refuses.
+    """
+    for name, node in _targets(OmegaConf.to_container(cfg[key]), key):
+        _check_signature(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
+    with refusals_of(key):
+        return instantiate(cfg[key], _convert_="all")
+
+
+@contextmanager
+def refusals_of(key: str) -> Iterator[None]:
+    """Turn what a part refuses, a ``ValueError`` of a constructor say, into one message under ``key``."""
+    try:
+        yield
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if not isinstance(cause, ValueError | TypeError | OSError):
+            raise
+        raise VitlabError(f"{key}: {cause}") from error
+    except (ValueError, TypeError, OSError) as error:
+        raise VitlabError(f"{key}: {error}") from error
+
+
+def _targets(plain: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every ``(key, node)`` in and below ``plain`` that has a ``_target_``, lists included."""
+    if isinstance(plain, dict):
+        if "_target_" in plain:
+            yield name, plain
+        children = [(f"{name}.{key}", child) for key, child in plain.items()]
+    elif isinstance(plain, list):
+        children = [(f"{name}[{i}]", child) for i, child in enumerate(plain)]
+    else:
+        return
+    for child_name, child in children:
+        yield from _targets(child, child_name)
+
+
+def _locate(name: str, target: Any, allowed: Sequence[str]) -> Any:
+    if not isinstance(target, str) or not _lies_in(target, allowed):
+        hint = "add a package of your own with allow_targets=[my_package]"
+        raise VitlabError(f"{name}._target_={target} is not in the allowed packages ({', '.join(allowed)}); {hint}")
+    try:
+        found = get_object(target)
+    except Exception as error:
+        package, _, last = target.rpartition(".")
+        raise VitlabError(f"{name}._target_={target} is not to be found{_neighbours(package, last)}") from error
+    # A path can lead out of its package through what a module imports: vitlab.runs.os.system.
+    if not callable(found) or not _lies_in(f"{getattr(found, '__module__', '')}.", allowed):
+        raise VitlabError(f"{name}._target_={target} is not a class or function of the allowed packages")
+    return found
+
+
+def _lies_in(path: str, packages: Sequence[str]) -> bool:
+    return any(path.startswith(f"{package}.") for package in packages)
+
+
+def _neighbours(package: str, name: str) -> str:
+    try:
+        return did_you_mean(name, vars(get_object(package)))
+    except Exception:
+        return ""
+
+
+def _check_signature(name: str, node: dict[str, Any], target: Any) -> None:
+    parameters = inspect.signature(target).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    legal = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for key in node.keys() - _RESERVED:
+        if key not in legal:
+            takes = f"{node['_target_']} takes {', '.join(legal) or 'no settings'}"
+            raise VitlabError(f"{name}.{key} is no setting of this part{did_you_mean(str(key), legal)} ({takes})")
+    missing = [p.name for p in parameters if p.name in legal and p.default is p.empty and p.name not in node]
+    if missing and not node.get("_partial_") and "_args_" not in node:
+        raise VitlabError(f"{name} lacks {', '.join(missing)}, which {node['_target_']} needs")

@@ -1,0 +1,86 @@
+"""How every command starts: Hydra composes, the task runs, and what goes wrong ends as one message."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
+from vitlab.errors import Interrupted, VitlabError, did_you_mean
+
+_FAILED, _WRONG_COMMAND_LINE = 1, 2
+
+
+def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Run ``task`` under Hydra with ``conf/<config_name>.yaml``; exit code 1 or 2 with one message if it is refused.
+
+    ``HYDRA_FULL_ERROR=1`` in the environment asks for the traceback, as in every Hydra application.
+    """
+    register_resolvers()
+    asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of printing a message of its own.
+    try:
+        hydra.main(version_base=HYDRA_VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(task)()
+    except Interrupted as stop:
+        sys.exit(128 + stop.signum)
+    except KeyboardInterrupt:
+        _fail("stopped before anything was begun", 130)
+    except (VitlabError, HydraException, OmegaConfBaseException) as error:
+        if asked_for_traceback:
+            raise
+        code = _WRONG_COMMAND_LINE if isinstance(error, OverrideParseException) else _FAILED
+        _fail(explain(error, config_name, sys.argv[1:]), code)
+    finally:
+        if not asked_for_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"vitlab: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def explain(error: Exception, config_name: str, arguments: list[str]) -> str:
+    """One message for ``error``, with the legal names nearest to a misspelt one."""
+    if isinstance(error.__cause__, VitlabError):  # raised inside an interpolation
+        error = error.__cause__
+    if isinstance(error, VitlabError):
+        return str(error)
+    if isinstance(error, OverrideParseException):
+        return f"'{error.override}' is not an override; write key=value, as in model.depth=4"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = [option for option in error.options if not option.startswith("_")]
+        return f"{group}={name}: there is no such option{did_you_mean(name, options)} (there are: {', '.join(options)})"
+    unknown = re.search(r"Could not (?:override|delete) '([^']+)'", str(error))
+    if unknown:
+        key = unknown[1]
+        return f"{key} is no setting here{did_you_mean(key, _legal_keys(config_name, key, arguments))}"
+    return str(error).strip()
+
+
+def _legal_keys(config_name: str, wrong: str, arguments: list[str]) -> list[str]:
+    """Keys and groups that could have been meant: those of the same command line without its wrong part."""
+    overrides = [a for a in arguments if "=" in a and not a.startswith("-") and not a.startswith(wrong)]
+    groups = [str(folder.relative_to(conf_dir())) for folder in conf_dir().glob("**/") if folder != conf_dir()]
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
+            return [*groups, *_keys(OmegaConf.to_container(hydra.compose(config_name, overrides)))]
+    except HydraException:
+        return groups
+
+
+def _keys(plain: Any, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of nested dicts."""
+    if isinstance(plain, dict):
+        for name, child in plain.items():
+            yield f"{prefix}{name}"
+            yield from _keys(child, f"{prefix}{name}.")

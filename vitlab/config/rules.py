@@ -1,0 +1,132 @@
+"""Which settings are legal: checked when the config is composed, before anything is built.
+
+Every rule names the key, the value and the nearest legal values. A key that a config lacks (a model of the
+user's own, say) is left to the class that takes it.
+"""
+
+import math
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vitlab.duration import parse
+from vitlab.errors import VitlabError
+
+_COUNTS = (
+    *("data.image_size", "data.channels", "data.num_classes", "data.memory_limit_mb"),
+    *("model.image_size", "model.channels", "model.num_classes"),
+    *("model.patch_size", "model.embed_dim", "model.depth", "model.num_heads"),
+    *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
+    *("trainer.accumulate", "trainer.limit_batches"),
+)
+_COUNTS_FROM_ZERO = ("seed", "data.num_workers", "data.split_seed")
+_RATES = (
+    *("model.drop_path", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
+    *("objective.label_smoothing", "trainer.ema_decay"),
+)
+_OPEN_SHARES = ("data.val_fraction",)
+_POSITIVE = ("optimizer.lr", "model.mlp_ratio", "trainer.clip_norm")
+_NOT_NEGATIVE = ("optimizer.weight_decay",)
+_DURATIONS = ("validate_every", "save_every", "log_every", "patience")
+_CHOICES = {
+    "trainer.precision": ("fp32", "bf16", "fp16"),
+    "tracker.mode": ("auto", "online", "offline", "disabled"),
+}
+
+
+def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
+    """Refuse settings that cannot be trained.
+
+    Args:
+        cfg: the resolved config of ``train``.
+        overrides: what was typed, to see two lengths for one run.
+
+    Raises:
+        VitlabError: the first rule that is broken.
+    """
+    for key in _COUNTS:
+        _whole_number(cfg, key, 1)
+    for key in _COUNTS_FROM_ZERO:
+        _whole_number(cfg, key, 0)
+    for key in _RATES:
+        _number(cfg, key, "a rate lies in 0 <= rate < 1", lambda x: 0 <= x < 1)
+    for key in _OPEN_SHARES:
+        _number(cfg, key, "a share lies in 0 < share < 1", lambda x: 0 < x < 1)
+    for key in _POSITIVE:
+        _number(cfg, key, "it must be greater than 0", lambda x: x > 0)
+    for key in _NOT_NEGATIVE:
+        _number(cfg, key, "it must not be negative", lambda x: x >= 0)
+    for key, legal in _CHOICES.items():
+        _choice(cfg, key, legal)
+    _durations(cfg)
+    _one_length(overrides)
+    _heads_divide_width(cfg)
+    _patch_divides_image(cfg)
+
+
+def nearest_divisors(number: int, to: int) -> str:
+    """The divisors of ``number`` just below and above ``to``, in words: ``4 or 6``."""
+    divisors = [d for d in range(1, number + 1) if number % d == 0]
+    below, above = [d for d in divisors if d < to], [d for d in divisors if d > to]
+    return " or ".join(str(d) for d in [*below[-1:], *above[:1]])
+
+
+def _whole_number(cfg: DictConfig, key: str, least: int) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise VitlabError(f"{key}={value} is not a whole number from {least} up; try {_nearest_count(value, least)}")
+
+
+def _nearest_count(value: Any, least: int) -> int:
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return max(least, round(value)) if is_number else least
+
+
+def _number(cfg: DictConfig, key: str, rule: str, legal: Any) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is None:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not legal(value):
+        raise VitlabError(f"{key}={value} is not allowed: {rule}")
+
+
+def _choice(cfg: DictConfig, key: str, legal: tuple[str, ...]) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is not None and value not in legal:
+        raise VitlabError(f"{key}={value} is not one of {', '.join(legal)}")
+
+
+def _durations(cfg: DictConfig) -> None:
+    keys = [f"trainer.{name}" for name in _DURATIONS]
+    keys += [f"scheduler.{name}" for name in cfg.get("scheduler") or {} if name in ("warmup", "decay", "hold")]
+    for key in keys:
+        value = OmegaConf.select(cfg, key)
+        if value is None:
+            continue
+        try:
+            duration = parse(value)
+        except ValueError as error:
+            raise VitlabError(f"{key}={value}: {error}") from None
+        if key.startswith("trainer.") and duration.amount == 0:
+            raise VitlabError(f"{key}={value} never comes; try '1 {duration.unit}'")
+
+
+def _one_length(overrides: list[str]) -> None:
+    given = [o for o in overrides if o.startswith(("trainer.epochs=", "trainer.max_steps=")) and o[-5:] != "=null"]
+    if len({o.split("=")[0] for o in given}) > 1:
+        raise VitlabError(f"{' and '.join(given)} give one run two lengths; leave one of them out")
+
+
+def _heads_divide_width(cfg: DictConfig) -> None:
+    heads, width = OmegaConf.select(cfg, "model.num_heads"), OmegaConf.select(cfg, "model.embed_dim")
+    if heads and width and width % heads:
+        hint = nearest_divisors(width, heads)
+        raise VitlabError(f"model.num_heads={heads} does not divide model.embed_dim={width}; try {hint}")
+
+
+def _patch_divides_image(cfg: DictConfig) -> None:
+    patch, image = OmegaConf.select(cfg, "model.patch_size"), OmegaConf.select(cfg, "model.image_size")
+    if patch and image and image % patch:
+        hint = nearest_divisors(image, patch)
+        raise VitlabError(f"model.patch_size={patch} does not divide the image size {image}; try {hint}")

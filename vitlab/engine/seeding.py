@@ -1,0 +1,35 @@
+"""Random numbers that can be had again: pure functions of the seed where possible, saved state where not."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+_AUGMENTATION = 1  # a stream of its own, apart from the order of the data
+
+
+def augmentation_rng(seed: int, step: int) -> np.random.Generator:
+    """The draws of one step's augmentation: the same for every model that trains with ``seed``."""
+    return np.random.default_rng((seed, _AUGMENTATION, step))
+
+
+def generator_state() -> dict[str, Any]:
+    """State of torch's generators (weights, dropout, drop path), as tensors."""
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "mps": [torch.mps.get_rng_state()] if torch.backends.mps.is_available() else [],
+    }
+
+
+def set_generator_state(state: dict[str, Any]) -> bool:
+    """Take up ``state``; False if it was saved with other devices, so that the draws go on differently."""
+    torch.set_rng_state(state["cpu"])
+    here = generator_state()
+    if len(state["cuda"]) != len(here["cuda"]) or len(state["mps"]) != len(here["mps"]):
+        return False
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["mps"]:
+        torch.mps.set_rng_state(state["mps"][0])
+    return True

@@ -1,0 +1,54 @@
+"""SIGINT and SIGTERM: finish the step, save, then end; a second signal ends at once."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from vitlab.errors import Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class GracefulStop:
+    """While this context is open, a signal asks for a stop instead of ending the process.
+
+    Until ``wait_for_loop`` is called there is nothing to save, so that a signal ends the run at once; after it the
+    loop sees ``requested`` and calls ``obey`` when it has saved. A second signal never waits.
+    """
+
+    def __init__(self) -> None:
+        self._signum: int | None = None
+        self._looping = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python forbids handlers
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def wait_for_loop(self) -> None:
+        """From now on the loop stops by itself."""
+        self._looping = True
+
+    @property
+    def requested(self) -> bool:
+        """True from the first signal on."""
+        return self._signum is not None
+
+    def obey(self) -> None:
+        """Raise ``Interrupted`` if a signal has come."""
+        if self._signum is not None:
+            raise Interrupted(self._signum)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        second = self.requested
+        self._signum = signum
+        if second or not self._looping:
+            raise Interrupted(signum)

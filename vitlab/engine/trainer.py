@@ -1,0 +1,311 @@
+"""The training loop: one plain loop with named parts, to be read from top to bottom."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitlab.duration import RunLength, parse
+from vitlab.engine.checkpoint import BEST, LAST, Checkpoints, load_weights, read
+from vitlab.engine.contracts import Augment, Data, Objective, Optimizer, Schedule, StopSignal, Tracker
+from vitlab.engine.device import pick_device
+from vitlab.engine.ema import averaged
+from vitlab.engine.evaluate import Evaluation, evaluate
+from vitlab.engine.pace import Pace
+from vitlab.engine.precision import Precision
+from vitlab.engine.seeding import augmentation_rng, generator_state, set_generator_state
+from vitlab.engine.window import Figures, Window
+from vitlab.errors import VitlabError
+
+
+@dataclass
+class Parts:
+    """What a run is made of. ``optimizer`` makes one for a model that lies on its device."""
+
+    model: nn.Module
+    data: Data
+    augment: Augment
+    objective: Objective
+    optimizer: Callable[[nn.Module], Optimizer]
+    schedule: Schedule
+    checkpoints: Checkpoints
+    stop: StopSignal
+
+
+@dataclass(frozen=True)
+class Best:
+    """The validation that the run is judged by: highest accuracy, the earliest of equals."""
+
+    accuracy: float = -1.0
+    loss: float = float("inf")
+    step: int = 0
+
+
+class Trainer:
+    """Trains a model, validates it, keeps its checkpoints.
+
+    Args:
+        parts: what is trained, on what, and how.
+        seed: of the order of the data and of the augmentation.
+        epochs: length of the run in passes over the training images.
+        max_steps: length in optimizer steps, in place of ``epochs``.
+        batch_size: images an optimizer step.
+        eval_batch_size: images a batch of validation and test.
+        accumulate: micro-batches that a batch is cut into; the gradient is the whole batch's.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        clip_norm: greatest norm of the gradient, or None.
+        ema_decay: decay of the averaged weights, which are then what is validated, or None.
+        compile: whether ``torch.compile`` compiles the model.
+        validate_every, save_every, log_every: durations with units, ``1 epoch``.
+        patience: stop after this duration without a better validation accuracy, or None.
+        limit_batches: batches an epoch of each split, or None for all.
+
+    Raises:
+        ValueError: a device or precision that is not there, or a length that is not positive.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        seed: int,
+        *,
+        epochs: int = 1,
+        max_steps: int | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 512,
+        accumulate: int = 1,
+        device: str = "auto",
+        precision: str = "fp32",
+        clip_norm: float | None = None,
+        ema_decay: float | None = None,
+        compile: bool = False,
+        validate_every: str = "1 epoch",
+        save_every: str = "1 epoch",
+        log_every: str = "10 steps",
+        patience: str | None = None,
+        limit_batches: int | None = None,
+    ) -> None:
+        self.parts, self.seed = parts, seed
+        self.accumulate, self.clip_norm = accumulate, clip_norm
+        self.device = pick_device(device)
+        self.precision = Precision(precision, self.device)
+
+        def batches(split: str, size: int, shuffle: bool) -> Any:
+            return parts.data.batches(
+                split, batch_size=size, device=self.device, seed=seed, shuffle=shuffle, limit=limit_batches
+            )
+
+        self.train_batches = batches("train", batch_size, shuffle=True)
+        self.val_batches = batches("val", eval_batch_size, shuffle=False)
+        self.test_batches = batches("test", eval_batch_size, shuffle=False)
+        self.batch_size = batch_size
+        per_epoch = len(self.train_batches)
+        self.length = RunLength(max_steps if max_steps is not None else epochs * per_epoch, per_epoch)
+        if self.length.total_steps < 1:
+            raise ValueError(f"a run of {self.length.total_steps} steps trains nothing; try epochs=1")
+        self.validate_every, self.save_every, self.log_every = (
+            max(1, parse(duration).steps(self.length)) for duration in (validate_every, save_every, log_every)
+        )
+        self.patience = parse(patience).steps(self.length) if patience is not None else None
+
+        self.model = parts.model.to(self.device).train()
+        self.optimizer = parts.optimizer(self.model)
+        for group in self.optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        self.ema = averaged(self.model, ema_decay) if ema_decay is not None else None
+        if compile:
+            self.model.compile()
+
+        self.step = 0  # optimizer steps done
+        self.validated_step = 0  # the last step that was validated
+        self.saved_step: int | None = None
+        self.best = Best()
+        self.pace = Pace()
+        self.window = Window(self.device, finite_gradients=precision != "fp16")
+
+    def fit(self, tracker: Tracker) -> None:
+        """Train to the end of the run, from wherever it stands.
+
+        Raises:
+            VitlabError: the loss is no longer finite, or a checkpoint cannot be written.
+            Interrupted: a signal asked for a stop; the checkpoint is saved.
+        """
+        self.tracker = tracker
+        self.pace = Pace(self.pace.seconds)
+        self._finish_interrupted_validation()
+        for images, labels in self._remaining_batches():
+            self._train_step(images, labels)
+            tracker.progress(self.step)
+            last = self.step == self.length.total_steps
+            if last or self.step % self.log_every == 0:
+                self._log()
+            if last or self.step % self.validate_every == 0:
+                self._validate()
+            if last or self.step % self.save_every == 0 or self.parts.stop.requested:
+                self._save(LAST)
+            self.parts.stop.obey()
+            if self._out_of_patience():
+                tracker.say(f"val accuracy has not risen since step {self.best.step}: stopped at step {self.step}")
+                self._save(LAST)
+                break
+
+    def test(self) -> Evaluation:
+        """Evaluate the best weights on the test split. Call it once, at the end: it leaves them in the model.
+
+        Raises:
+            Interrupted: a signal asked for a stop.
+        """
+        path = self.parts.checkpoints.folder / BEST
+        load_weights(self.model, weights_to_evaluate(read(path)), path)
+        evaluation = evaluate(self.model, self.test_batches, self.parts.augment, self.precision, self.parts.stop)
+        if evaluation is None:
+            self.parts.stop.obey()
+        assert evaluation is not None
+        self.tracker.log({**self._position(), "test/loss": evaluation.loss, "test/accuracy": evaluation.accuracy})
+        return evaluation
+
+    def _remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches that are left, from the place in the epoch where the run stands."""
+        while self.step < self.length.total_steps and not self._out_of_patience():
+            epoch, start = divmod(self.step, self.length.steps_per_epoch)
+            yield from islice(self.train_batches.epoch(epoch, start), self.length.total_steps - self.step)
+
+    def _train_step(self, images: Tensor, labels: Tensor) -> None:
+        """One optimizer step. Nothing here waits for the device."""
+        images, targets = self.parts.augment.train(images, labels, augmentation_rng(self.seed, self.step))
+        factor = self.parts.schedule(self.step, self.length)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+        loss = torch.zeros((), device=self.device)
+        micro_batches = zip(images.chunk(self.accumulate), targets.chunk(self.accumulate), strict=True)
+        for micro_images, micro_targets in micro_batches:
+            share = len(micro_images) / len(images)
+            with self.precision.autocast():
+                micro_loss = self.parts.objective(self.model, micro_images, micro_targets) * share
+            self.precision.backward(micro_loss)
+            loss += micro_loss.detach()
+        grad_norm = self.precision.step(self.optimizer, self.model.parameters(), self.clip_norm)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+
+        self.step += 1
+        self.window.add(self.step, len(images), loss, grad_norm)
+        self.pace.add(len(images))
+
+    def _position(self) -> dict[str, float]:
+        """The columns that every row carries."""
+        epoch, batch = divmod(self.step, self.length.steps_per_epoch)
+        images_an_epoch = self.train_batches.num_images
+        seen = epoch * images_an_epoch + min(batch * self.batch_size, images_an_epoch)
+        return {
+            "step": self.step,
+            "epoch": self.step / self.length.steps_per_epoch,
+            "images_seen": seen,
+            "seconds": self.pace.seconds,
+        }
+
+    def _finite_figures(self) -> Figures:
+        """The figures since the last log line, after making sure that they are finite."""
+        figures = self.window.read()
+        if figures.bad_step is not None:
+            step = figures.bad_step
+            lr = self.optimizer.param_groups[0]["initial_lr"] * self.parts.schedule(step - 1, self.length)
+            folder = self.parts.checkpoints.folder
+            saved = f"{folder / LAST} (step {self.saved_step})" if self.saved_step is not None else "none yet"
+            raise VitlabError(
+                f"the loss or its gradient stopped being finite at step {step} (learning rate {lr:.3g}, epoch "
+                f"{step / self.length.steps_per_epoch:.2f}); the last good checkpoint is {saved}. "
+                "A smaller optimizer.lr or trainer.clip_norm=1.0 may help"
+            )
+        return figures
+
+    def _log(self) -> None:
+        figures = self._finite_figures()
+        self.tracker.log(
+            {
+                **self._position(),
+                "train/loss": figures.loss,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "grad_norm": figures.grad_norm,
+                "images_per_second": self.pace.lap(),
+            }
+        )
+        self.window.clear()
+
+    def _validate(self) -> None:
+        """Validate, and keep the weights if they are the best so far; left for later if a stop comes meanwhile."""
+        self._finite_figures()
+        model = self.ema.module if self.ema is not None else self.model
+        with self.pace.paused():
+            evaluation = evaluate(model, self.val_batches, self.parts.augment, self.precision, self.parts.stop)
+        if evaluation is None:
+            return
+        self.tracker.log({**self._position(), "val/loss": evaluation.loss, "val/accuracy": evaluation.accuracy})
+        self.validated_step = self.step
+        if evaluation.accuracy > self.best.accuracy:
+            self.best = Best(evaluation.accuracy, evaluation.loss, self.step)
+            self._save(BEST)
+
+    def _finish_interrupted_validation(self) -> None:
+        due = self.step % self.validate_every == 0 or self.step == self.length.total_steps
+        if self.step > 0 and due and self.validated_step != self.step:
+            self._validate()
+            self._save(LAST)
+            self.parts.stop.obey()
+
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and self.step - self.best.step >= self.patience
+
+    def _save(self, name: str) -> None:
+        self._finite_figures()
+        with self.pace.paused():
+            self.parts.checkpoints.save(name, self.state())
+        self.saved_step = self.step
+
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on as if it had never stopped: tensors and plain values."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "ema": {"n_averaged": self.ema.n_averaged, "model": self.ema.module.state_dict()} if self.ema else None,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+            "generators": generator_state(),
+            "best": asdict(self.best),
+            "validated_step": self.validated_step,
+            "window": self.window.state(),
+            "seconds": self.pace.seconds,
+        }
+
+    def resume(self, state: dict[str, Any], say: Callable[[str], None]) -> None:
+        """Take up the ``state`` of a checkpoint.
+
+        Raises:
+            VitlabError: it is of another architecture.
+        """
+        folder = self.parts.checkpoints.folder
+        load_weights(self.model, state["model"], folder)
+        if self.ema is not None and state["ema"] is not None:
+            self.ema.n_averaged.copy_(state["ema"]["n_averaged"])
+            load_weights(self.ema.module, state["ema"]["model"], folder)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        self.window.set_state(state["window"])
+        self.step = self.saved_step = state["step"]
+        self.validated_step = state["validated_step"]
+        self.best = Best(**state["best"])
+        self.pace = Pace(state["seconds"])
+        if not set_generator_state(state["generators"]):
+            say("the checkpoint is from other devices: dropout draws other numbers from here on")
+
+
+def weights_to_evaluate(state: dict[str, Any]) -> dict[str, Any]:
+    """The weights in a checkpoint that count: the averaged ones where the run averages them."""
+    weights: dict[str, Any] = state["ema"]["model"] if state["ema"] is not None else state["model"]
+    return weights
