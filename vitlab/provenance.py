@@ -1,12 +1,36 @@
 """Where a result comes from: commit, uncommitted changes, versions, device, hashes, seed."""
 
+import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vitlab.errors import VitlabError
+from vitlab.runs import RunFolder, write_json
+
 _PACKAGES = ("vitlab", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "scikit-learn", "pillow", "wandb")
+
+
+def save_once(run: RunFolder, seed: int, device: str, hashes: dict[str, str]) -> None:
+    """Write ``provenance.json`` into the folder of ``run``, unless it goes on and has one."""
+    if not run.provenance.exists():
+        write_json(run.provenance, collect(seed, device, hashes))
+
+
+def refuse_other_data(run: RunFolder, hashes: dict[str, str]) -> None:
+    """Make sure that the images and their splits are still those that ``run`` began with.
+
+    Raises:
+        VitlabError: they are not.
+    """
+    if not run.provenance.exists():
+        return
+    before = json.loads(run.provenance.read_text())["hashes"]
+    changed = sorted(name for name in hashes if before.get(name) != hashes[name])
+    if changed:
+        raise VitlabError(f"{run.path} was trained on other data: {', '.join(changed)} changed since")
 
 
 def collect(seed: int, device: str, hashes: dict[str, str]) -> dict[str, Any]:

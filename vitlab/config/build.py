@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab.errors import VitlabError, did_you_mean
@@ -28,7 +29,7 @@ def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
         VitlabError: a target outside the allowed packages or not to be found, an argument that the target does
             not take or lacks, or a value that it refuses.
     """
-    for name, node in _targets(OmegaConf.to_container(cfg[key]), key):
+    for name, node in _targets(OmegaConf.to_container(cfg[key], resolve=True), key):
         _check_signature(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
     with refusals_of(key):
         return instantiate(cfg[key], _convert_="all")
@@ -67,7 +68,7 @@ def _locate(name: str, target: Any, allowed: Sequence[str]) -> Any:
         hint = "add a package of your own with allow_targets=[my_package]"
         raise VitlabError(f"{name}._target_={target} is not in the allowed packages ({', '.join(allowed)}); {hint}")
     try:
-        found = get_object(target)
+        found = resolve_name(target)
     except Exception as error:
         package, _, last = target.rpartition(".")
         raise VitlabError(f"{name}._target_={target} is not to be found{_neighbours(package, last)}") from error
@@ -83,7 +84,7 @@ def _lies_in(path: str, packages: Sequence[str]) -> bool:
 
 def _neighbours(package: str, name: str) -> str:
     try:
-        return did_you_mean(name, vars(get_object(package)))
+        return did_you_mean(name, vars(resolve_name(package)))
     except Exception:
         return ""
 

@@ -268,6 +268,16 @@ class Trainer:
             self.parts.checkpoints.save(name, self.state())
         self.saved_step = self.step
 
+    def figures(self) -> dict[str, Any]:
+        """What the summary of a run says of its training so far."""
+        validated = self.best.step > 0
+        return {
+            "val_accuracy": self.best.accuracy if validated else None,
+            "val_loss": self.best.loss if validated else None,
+            "best_step": self.best.step if validated else None,
+            **self._position(),
+        }
+
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on as if it had never stopped: tensors and plain values."""
         return {

@@ -1,0 +1,55 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from vitlab.engine.stop import GracefulStop
+from vitlab.errors import Interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_loop_a_signal_ends_the_run_at_once(number):
+    with GracefulStop(), pytest.raises(Interrupted) as caught:
+        os.kill(os.getpid(), number)
+    assert caught.value.signum == number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_in_the_loop_a_signal_waits_until_it_is_obeyed(number):
+    with GracefulStop() as stop:
+        stop.wait_for_loop()
+        stop.obey()
+        os.kill(os.getpid(), number)
+        assert stop.requested
+        with pytest.raises(Interrupted) as caught:
+            stop.obey()
+    assert caught.value.signum == number
+
+
+def test_a_second_signal_never_waits():
+    with GracefulStop() as stop:
+        stop.wait_for_loop()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_handlers_of_before_come_back():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with GracefulStop():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_outside_the_main_thread_it_does_nothing():
+    seen = []
+
+    def use():
+        with GracefulStop() as stop:
+            seen.append(stop.requested)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert seen == [False]

@@ -1,0 +1,157 @@
+"""A stand-in for the W&B server on the loopback: enough of it for online runs, resumed ones and ``wandb sync``."""
+
+import gzip
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+Json = dict[str, Any]
+
+
+@dataclass
+class ServedRun:
+    """What arrived of one run."""
+
+    config: Json = field(default_factory=dict)
+    summary: Json = field(default_factory=dict)
+    history: list[Json] = field(default_factory=list)
+    group: str | None = None
+    name: str | None = None
+    exit_code: int | None = None
+
+
+class WandbServer:
+    """Serves on a free port while its context is open; set ``failing`` to answer everything with status 500."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, ServedRun] = {}
+        self.failing = False
+        self._lock = threading.Lock()
+        self._http = _Http(("127.0.0.1", 0), _handler(lambda path, body: self._answer(path, body)))
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Vanish: from now on nobody listens at the port."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def _answer(self, path: str, body: bytes) -> tuple[int, Json]:
+        with self._lock:
+            if self.failing:
+                return 500, {"error": "out of order"}
+            if path == "/graphql":
+                request = json.loads(body)
+                return 200, {"data": self._graphql(request.get("operationName"), request.get("variables") or {})}
+            if path.endswith("/file_stream"):
+                self._take_rows(self.runs[path.split("/")[-2]], json.loads(body))
+            return 200, {}
+
+    def _graphql(self, operation: str | None, variables: Json) -> Json:
+        if operation == "Viewer":
+            return {"viewer": {"id": "user", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
+        if operation == "OrganizationCoreWeaveOrganizationID":
+            return {"entity": {"organization": {"coreWeaveOrganizationId": None}}}
+        if operation == "ServerFeaturesQuery":
+            return {"serverInfo": {"features": []}}
+        if operation == "UpsertBucket":
+            return self._upsert(variables)
+        if operation == "RunResumeStatus":
+            return {"model": {**_project(variables["project"]), "bucket": self._resume_status(variables["name"])}}
+        if operation == "CreateRunFiles":
+            files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in variables["files"]]
+            return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
+        return {}
+
+    def _upsert(self, variables: Json) -> Json:
+        name = variables["name"]
+        inserted = name not in self.runs
+        run = self.runs.setdefault(name, ServedRun())
+        run.config.update({key: item.get("value") for key, item in json.loads(variables.get("config") or "{}").items()})
+        run.group = variables.get("groupName") or run.group
+        run.name = variables.get("displayName") or run.name
+        bucket = {
+            "id": name,
+            "name": name,
+            "displayName": run.name,
+            "config": "{}",
+            "historyLineCount": len(run.history),
+            "project": _project(variables["project"]),
+        }
+        return {"upsertBucket": {"inserted": inserted, "bucket": bucket}}
+
+    def _resume_status(self, name: str) -> Json | None:
+        if name not in self.runs:
+            return None
+        run = self.runs[name]
+        return {
+            "id": name,
+            "name": name,
+            "displayName": run.name,
+            "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
+            "summaryMetrics": json.dumps(run.summary),
+            "historyLineCount": len(run.history),
+            "historyTail": json.dumps([json.dumps(row) for row in run.history[-1:]]),
+            "eventsLineCount": 0,
+            "eventsTail": "[]",
+            "logLineCount": 0,
+            "tags": [],
+            "wandbConfig": json.dumps({"t": {}}),
+        }
+
+    def _take_rows(self, run: ServedRun, message: Json) -> None:
+        for name, chunk in (message.get("files") or {}).items():
+            lines = [json.loads(line) for line in chunk["content"]] if name.startswith("wandb-") else []
+            if name == "wandb-history.jsonl":
+                run.history[chunk["offset"] :] = lines
+            elif name == "wandb-summary.json":
+                run.summary = lines[-1]
+        if message.get("complete"):
+            run.exit_code = message["exitcode"]
+
+
+def _project(name: str) -> Json:
+    return {"id": "project", "name": name, "entity": {"id": "me", "name": "me"}}
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients may hang up."""
+
+
+def _handler(answer: Callable[[str, bytes], tuple[int, Json]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            status, content = answer(self.path.split("?")[0], body)
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_PUT = do_POST
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    return Handler

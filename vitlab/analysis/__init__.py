@@ -1,0 +1,1 @@
+"""What can be said about a model and its results from the outside."""

@@ -1,0 +1,184 @@
+"""``python -m vitlab.train``: train one run, or with ``--multirun`` one run after the other."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vitlab import provenance
+from vitlab.config import saved
+from vitlab.config.build import build, refusals_of
+from vitlab.config.command import run_command
+from vitlab.config.compose import resolved
+from vitlab.config.rules import refuse_illegal
+from vitlab.errors import Interrupted, VitlabError
+from vitlab.runs import RunFolder, write_json
+
+if TYPE_CHECKING:  # torch is imported only once there is something to train
+    from vitlab.engine.stop import GracefulStop
+    from vitlab.engine.trainer import Trainer
+    from vitlab.tracking.fanout import Fanout
+
+
+def main() -> None:
+    """The command line."""
+    run_command(train, "train")
+
+
+def train(cfg: DictConfig) -> float:
+    """Train the run that ``cfg`` describes, from its start or from where it stopped.
+
+    Returns:
+        The best validation accuracy, a fraction.
+
+    Raises:
+        VitlabError: the settings are refused, or the training failed for a reason that the user can mend.
+        Interrupted: a signal stopped the run; what it needs to go on is saved.
+    """
+    run, resuming = RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg.resume is not None
+    overrides = list(HydraConfig.get().overrides.task)
+    cfg = _settle(cfg, run, overrides)
+
+    from vitlab.engine.stop import GracefulStop
+
+    summary: dict[str, Any] = {}
+    trainer, tracker, status, exit_code = None, None, "failed", 1
+    with GracefulStop() as stop:
+        try:
+            trainer, summary = _build(cfg, run, stop, overrides)
+            tracker = _track(cfg, run, trainer, summary, resuming)
+            stop.wait_for_loop()
+            trainer.fit(tracker)
+            test = trainer.test()
+            summary |= {"test_accuracy": test.accuracy, "test_loss": test.loss, "test_images": test.images}
+            status, exit_code = "done", 0
+        except Interrupted as interruption:
+            status, exit_code = "interrupted", 128 + interruption.signum
+            raise
+        except OSError as error:
+            summary["error"] = f"{error.filename or run.path}: {error.strerror or error}"
+            raise VitlabError(summary["error"]) from error
+        except BaseException as error:
+            summary["error"] = f"{error}" if isinstance(error, VitlabError) else f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            _finish(run, trainer, tracker, status, summary, exit_code)
+    return trainer.best.accuracy
+
+
+def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig:
+    """The legal settings of a run whose folder is claimed; a refusal leaves nothing behind."""
+    try:
+        if cfg.resume is not None:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise VitlabError(f"resume={cfg.resume} goes on with one run; leave --multirun out")
+            cfg = saved.load_to_resume(run, cfg, overrides)
+            refuse_illegal(cfg, [])
+            write_json(run.summary, {"status": "running"})
+            return cfg
+        if OmegaConf.select(cfg, "data.root") is not None:  # so that the folder can be used from anywhere
+            cfg.data.root = str(Path(cfg.data.root).expanduser().absolute())
+        refuse_illegal(resolved(cfg), overrides)
+        run.claim()
+        return cfg
+    except OSError as error:
+        raise VitlabError(f"{run.path} cannot be written: {error.strerror or error}") from error
+    except VitlabError:
+        run.discard_if_empty()
+        raise
+
+
+def _build(
+    cfg: DictConfig, run: RunFolder, stop: "GracefulStop", overrides: list[str]
+) -> tuple["Trainer", dict[str, Any]]:
+    """All the parts, put into a trainer; what is known of the run before it begins goes into its folder."""
+    import torch
+
+    from vitlab.analysis.cost import count_parameters, flops_per_image
+    from vitlab.engine.checkpoint import Checkpoints
+    from vitlab.engine.device import device_name
+    from vitlab.engine.trainer import Parts
+    from vitlab.optim.parameter_groups import parameter_groups
+
+    allow = cfg.allow_targets
+    data = build(resolved(cfg), "data", allow)
+    if OmegaConf.select(cfg, "data.num_classes") is None:  # a folder of images knows it only now
+        cfg.data.num_classes = data.spec.num_classes
+    cfg = resolved(cfg)
+
+    torch.manual_seed(cfg.seed)
+    model = build(cfg, "model", allow)
+    make_optimizer = build(cfg, "optimizer", allow)
+    parts = Parts(
+        model=model,
+        data=data,
+        augment=build(cfg, "augment", allow),
+        objective=build(cfg, "objective", allow),
+        optimizer=lambda model: make_optimizer(parameter_groups(model)),
+        schedule=build(cfg, "scheduler", allow),
+        checkpoints=Checkpoints(run.checkpoints),
+        stop=stop,
+    )
+    cost = {
+        "parameters": count_parameters(model),
+        "flops_per_image": flops_per_image(model, data.spec.channels, data.spec.image_size),
+    }
+    make_trainer = build(cfg, "trainer", allow)
+    with refusals_of("trainer or optimizer"):
+        trainer: Trainer = make_trainer(parts, cfg.seed)
+    saved.save_once(run, cfg, overrides)
+    provenance.refuse_other_data(run, data.hashes())
+    provenance.save_once(run, cfg.seed, device_name(trainer.device), data.hashes())
+    return trainer, cost
+
+
+def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, Any], resuming: bool) -> "Fanout":
+    """The tracker of the run; a resumed run is brought back to its last checkpoint."""
+    from vitlab.tracking.console import Console
+    from vitlab.tracking.fanout import Fanout
+    from vitlab.tracking.records import Records
+
+    console, records = Console(trainer.length), Records(run.path)
+    console.say(f"run folder {os.path.relpath(run.path)}, {trainer.device}")
+    console.say(f"{cost['parameters']:,} parameters, {cost['flops_per_image'] / 1e6:,.1f} MFLOPs an image")
+    if resuming:
+        state = trainer.parts.checkpoints.load_latest(console.say)
+        if state is not None:
+            trainer.resume(state, console.say)
+        records.truncate(trainer.step)
+        console.say(f"going on from step {trainer.step}")
+    beside = []
+    if cfg.tracker is not None:
+        job = HydraConfig.get()
+        sweep = "_".join(Path(job.sweep.dir).parts[-2:]) if job.mode == RunMode.MULTIRUN else None
+        make = build(cfg, "tracker", cfg.allow_targets)
+        config = OmegaConf.to_container(OmegaConf.merge(cfg, cost))
+        with refusals_of("tracker"):
+            beside.append(make(run.path, config, sweep, job.job.override_dirname, console.say))
+    return Fanout(records, console, beside)
+
+
+def _finish(
+    run: RunFolder,
+    trainer: "Trainer | None",
+    tracker: "Fanout | None",
+    status: str,
+    summary: dict[str, Any],
+    exit_code: int,
+) -> None:
+    """Leave the summary in the folder, also of a run that failed before it began."""
+    if trainer is None or tracker is None:
+        with suppress(OSError):  # the reason for the failure counts, not that it could not be written down
+            write_json(run.summary, {"status": status, **summary})
+        return
+    tracker.finish(status, {**trainer.figures(), **summary}, exit_code)
+    if "test_accuracy" in summary:
+        tracker.say(f"test accuracy {summary['test_accuracy']:.2%} with the weights of step {trainer.best.step}")
+
+
+if __name__ == "__main__":
+    main()
