@@ -67,7 +67,7 @@ class WandbTracker:
         from vitlab.tracking.wandb_run import open_run, reason
 
         _refuse_unknown(settings or {}, wandb.Settings.model_fields)
-        chosen: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True, **(settings or {})}
+        chosen: dict[str, Any] = {"quiet": True, "console": "off", "x_disable_stats": True, **(settings or {})}
         chosen |= {"init_timeout": init_timeout, "finish_timeout": finish_timeout, "finish_timeout_raises": True}
         arguments = {
             "dir": folder,

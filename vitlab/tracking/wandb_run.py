@@ -22,7 +22,7 @@ def open_run(mode: str, arguments: dict[str, Any], say: Callable[[str], None]) -
     if wandb.run is not None:  # left open by a job of this process that failed: its rows end here
         wandb.finish(exit_code=1)
     wanted: dict[str, Any] = {} if mode == "auto" else {"mode": mode}
-    mode = wandb.setup(wandb.Settings(silent=False, **wanted)).settings.mode
+    mode = wandb.setup(wandb.Settings(silent=True, **wanted)).settings.mode
     if mode == "disabled":
         return None
     run = None
@@ -30,6 +30,7 @@ def open_run(mode: str, arguments: dict[str, Any], say: Callable[[str], None]) -
         run = _open_online(arguments, say)
     if run is None:
         run = wandb.init(mode="offline", **arguments)
+    wandb.setup(wandb.Settings(silent=False, show_info=False))  # warnings matter, as that an upload was refused
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
     return run

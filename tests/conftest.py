@@ -1,0 +1,74 @@
+"""What tests share: composed configs, commands in processes of their own, and isolation from the user's accounts."""
+
+import os
+import subprocess
+import sys
+
+import hydra
+import pytest
+import torch
+
+from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def no_accounts(monkeypatch, tmp_path_factory):
+    """No test may find the user's keys, or reach for the real W&B."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def compose():
+    """``compose(overrides, name="train")``: a config composed as the command line composes it."""
+    register_resolvers()
+
+    def composed(overrides=(), name="train"):
+        with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
+            return hydra.compose(name, list(overrides))
+
+    return composed
+
+
+@pytest.fixture
+def command(tmp_path):
+    """``command("train", "model.depth=1", ...)``: a command in a process of its own, in an empty folder."""
+
+    def run(name, *arguments, cwd=tmp_path, env=None, timeout=300):
+        return subprocess.run(
+            [sys.executable, "-m", f"vitlab.{name}", *arguments],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+QUICK = ("model.depth=1", "model.embed_dim=16", "model.num_heads=2", "tracker=none", "trainer.device=cpu")
+
+
+@pytest.fixture
+def quick():
+    """Overrides that make a run a matter of a second."""
+    return QUICK
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """``runs()``: the run folders that commands have left in the empty folder."""
+
+    def found(parent="outputs"):
+        return sorted(path.parent for path in (tmp_path / parent).glob("**/summary.json"))
+
+    return found
+
