@@ -22,6 +22,7 @@ class OfflineRun:
     group: str = ""
     name: str = ""
     notes: str = ""
+    host: str = ""
     job_type: str = ""
     tags: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +39,8 @@ def read_run(file: Path) -> OfflineRun:
         kind = record.WhichOneof("record_type")
         if kind == "run":
             told = record.run
-            run.id, run.project, run.entity, run.tags = told.run_id, told.project, told.entity, list(told.tags)
+            run.id, run.project, run.entity, run.host = told.run_id, told.project, told.entity, told.host
+            run.tags = list(told.tags)
             run.group, run.name, run.notes, run.job_type = told.run_group, told.display_name, told.notes, told.job_type
             run.config |= _values(told.config.update)
         elif kind == "config":

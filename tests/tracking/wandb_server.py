@@ -149,7 +149,7 @@ def _handler(answer: Callable[[str, bytes], tuple[int, Json]]) -> type[BaseHTTPR
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_PUT = do_POST
+        do_GET = do_PUT = do_POST  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

@@ -69,7 +69,7 @@ class Fanout:
         """
         try:
             self._records.write_summary({"status": status, **summary})
-            self._records.close()
+            self._records.write_csv()
         finally:
             for tracker in tuple(self._working):
                 with self._switched_off_if_it_fails(tracker):

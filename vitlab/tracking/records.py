@@ -13,7 +13,8 @@ _POSITION = ("step", "epoch", "images_seen", "seconds")
 
 
 class Records:
-    """The files that hold a run's figures; every row is on its way to the disk when ``log`` returns.
+    """The files that hold a run's figures; the system has every row when ``log`` returns, so that only a
+    crash of the machine itself can lose one.
 
     Args:
         folder: the run folder, which exists.
@@ -25,36 +26,34 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._jsonl = folder / "metrics.jsonl"
-        # Unbuffered: a row that failed must not come back when the file is closed.
-        self._file = self._jsonl.open("ab", buffering=0)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Append one row. Figures that are not finite become null, as JSON has no word for them."""
         line = json.dumps(_finite(dict(row)), allow_nan=False).encode() + b"\n"
-        while line:
-            line = line[self._file.write(line) :]
+        with self._jsonl.open("ab", buffering=0) as file:
+            while line:  # a disk that is filling up may take a part first
+                line = line[file.write(line) :]
 
     def rows(self) -> list[dict[str, float | None]]:
         """Every whole row so far, oldest first."""
+        if not self._jsonl.exists():
+            return []
         # What follows the last newline is nothing, or the torn row of a run that was killed.
         return [json.loads(line) for line in self._jsonl.read_text().split("\n")[:-1]]
 
     def truncate(self, step: int) -> None:
         """Forget the rows after ``step``, which a resumed run will write again, and a torn last row."""
         kept = [row for row in self.rows() if (row["step"] or 0) <= step]
-        self._file.close()
         temporary = self._jsonl.with_name(self._jsonl.name + ".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(self._jsonl)
-        self._file = self._jsonl.open("ab", buffering=0)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json whole: a reader sees the old one or the new one."""
         write_json(RunFolder(self._folder).summary, _finite(dict(summary)))
 
-    def close(self) -> None:
+    def write_csv(self) -> None:
         """Write metrics.csv from the rows; its columns are all that any row has, the position first."""
-        self._file.close()
         rows = self.rows()
         seen = dict.fromkeys(key for row in rows for key in row)
         columns = [key for key in _POSITION if key in seen] + [key for key in seen if key not in _POSITION]

@@ -67,7 +67,7 @@ class WandbTracker:
         from vitlab.tracking.wandb_run import open_run, reason
 
         _refuse_unknown(settings or {}, wandb.Settings.model_fields)
-        chosen: dict[str, Any] = {"quiet": True, "console": "off", "x_disable_stats": True, **(settings or {})}
+        chosen: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True, **(settings or {})}
         chosen |= {"init_timeout": init_timeout, "finish_timeout": finish_timeout, "finish_timeout_raises": True}
         arguments = {
             "dir": folder,
@@ -92,7 +92,8 @@ class WandbTracker:
 
     def log(self, row: Mapping[str, float]) -> None:
         """Hand one row to W&B's own process; waits for no server."""
-        if self._run is not None:
+        # A resumed run repeats rows that the server has; W&B would complain of each.
+        if self._run is not None and row["step"] >= self._run.starting_step:
             self._run.log(dict(row), step=int(row["step"]))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
@@ -114,7 +115,8 @@ class WandbTracker:
 
 
 def _how_to_sync(run: "Run") -> str:
-    return f"later: wandb sync {shlex.quote(os.path.relpath(Path(run.dir).parent))}"
+    command = "wandb sync" if run.offline else "wandb sync --include-online"
+    return f"later: {command} {shlex.quote(os.path.relpath(Path(run.dir).parent))}"
 
 
 def _refuse_illegal(mode: str, init_timeout: float, finish_timeout: float) -> None:

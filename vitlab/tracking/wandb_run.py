@@ -1,5 +1,6 @@
 """Open one run at W&B: online if that is wanted and can be had, else offline."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,33 +8,49 @@ from typing import Any
 
 import wandb
 
+_LOGGER = logging.getLogger("vitlab.wandb")
+_LOGGER.setLevel(logging.WARNING)
+
 
 def open_run(mode: str, arguments: dict[str, Any], say: Callable[[str], None]) -> wandb.Run | None:
     """The opened run, or None if ``WANDB_MODE`` or the user's W&B settings disable it.
 
     Args:
         mode: ``online``, ``offline``, or ``auto``, which leaves it to ``WANDB_MODE`` and the user's W&B settings.
-        arguments: what ``wandb.init`` is called with, ``dir`` and ``settings`` among them.
+        arguments: what ``wandb.init`` is called with, ``dir`` among them.
         say: told why an online run was not to be had.
 
     Raises:
         Exception: whatever ``wandb`` raises when not even an offline run can be opened.
     """
-    if wandb.run is not None:  # left open by a job of this process that failed: its rows end here
-        wandb.finish(exit_code=1)
-    wanted: dict[str, Any] = {} if mode == "auto" else {"mode": mode}
-    mode = wandb.setup(wandb.Settings(silent=True, **wanted)).settings.mode
+    _close_what_is_left_open()
+    mode = _set_up({} if mode == "auto" else {"mode": mode})
     if mode == "disabled":
         return None
     run = None
     if mode not in ("offline", "dryrun"):
         run = _open_online(arguments, say)
     if run is None:
+        _set_up({})
         run = wandb.init(mode="offline", **arguments)
-    wandb.setup(wandb.Settings(silent=False, show_info=False))  # warnings matter, as that an upload was refused
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
     return run
+
+
+def _close_what_is_left_open() -> None:
+    """End the run of a job of this process that failed, so that this one does not go on in it."""
+    try:
+        wandb.finish(exit_code=1)
+    except Exception:  # W&B's own process has died: begin with another
+        wandb.teardown()
+
+
+def _set_up(settings: dict[str, Any]) -> str:
+    """Start W&B's own process, quietly, and tell the mode that is in force; its warnings go to the log."""
+    in_force = wandb.setup(wandb.Settings(silent=True, **settings)).settings
+    wandb.termsetup(in_force, _LOGGER)
+    return in_force.mode
 
 
 def _open_online(arguments: dict[str, Any], say: Callable[[str], None]) -> wandb.Run | None:

@@ -1,0 +1,61 @@
+import pytest
+
+from vitlab.config.command import explain
+from vitlab.errors import VitlabError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["model=vit_smal"], 1, "model=vit_smal: there is no such option; did you mean vit_small"),
+        (["model/attention=ful"], 1, "model/attention=ful: there is no such option; did you mean full"),
+        (["modle=vit_small"], 1, "modle is no setting here; did you mean model"),
+        (["model.dept=4"], 1, "model.dept is no setting here; did you mean model.depth"),
+        (["trainer.epoch=4"], 1, "trainer.epoch is no setting here; did you mean trainer.epochs"),
+        (["sede=4"], 1, "sede is no setting here; did you mean seed"),
+        (["model=vit_small", "data=cifar10", "optimizer.rl=4"], 1, "optimizer.rl is no setting here"),
+        (["nonsense"], 2, "'nonsense' is not an override; write key=value"),
+        (["model.depth=[4"], 2, "'model.depth=[4' is not an override"),
+        (["model.num_heads=5"], 1, "model.num_heads=5 does not divide model.embed_dim="),
+        (["trainer.epochs=0"], 1, "trainer.epochs=0 is not a whole number from 1 up"),
+        (["resume=outputs/nowhere"], 1, "resume=outputs/nowhere: there is no such folder"),
+        (["model.embed_dim=${nowhere}"], 1, "nowhere"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_one_message_and_leaves_nothing(command, tmp_path, arguments, code, message):
+    done = command("train", *arguments)
+    assert done.returncode == code
+    assert done.stderr.startswith("vitlab: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("outputs/*/*"))
+
+
+def test_the_traceback_is_there_for_those_who_ask(command):
+    done = command("train", "model.num_heads=5", env={"HYDRA_FULL_ERROR": "1"})
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_an_unknown_flag_is_a_wrong_command_line(command):
+    assert command("train", "--multrun").returncode == 2
+
+
+def test_help_says_how_to_begin_and_names_the_groups(command):
+    done = command("train", "--help")
+    assert done.returncode == 0
+    for text in ("python -m vitlab.train model=vit_small data=cifar10", "--multirun", "resume=", "model/attention", "cifar10"):
+        assert text in done.stdout
+
+
+def test_cfg_job_shows_what_would_run(command):
+    done = command("train", "model=vit_small", "--cfg", "job")
+    assert done.returncode == 0
+    assert "embed_dim: 384" in done.stdout
+
+
+def test_a_refusal_inside_an_interpolation_is_told_as_itself():
+    wrapped = RuntimeError("resolver failed")
+    wrapped.__cause__ = VitlabError("resume=x: there is no such folder")
+    assert explain(wrapped, "train", []) == "resume=x: there is no such folder"

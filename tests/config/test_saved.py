@@ -1,0 +1,77 @@
+import pytest
+from omegaconf import OmegaConf
+
+from vitlab.config import saved
+from vitlab.config.compose import resolved
+from vitlab.errors import VitlabError
+from vitlab.runs import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path, compose):
+    """A run that was begun with ``model.depth=2``."""
+    folder = RunFolder(tmp_path)
+    folder.claim()
+    saved.save_once(folder, resolved(compose(["model.depth=2"])), ["model.depth=2"])
+    return folder
+
+
+def test_a_config_is_read_back_as_it_was(run, compose):
+    assert saved.load(run) == resolved(compose(["model.depth=2"]))
+
+
+def test_it_is_written_once(run, compose):
+    saved.save_once(run, resolved(compose(["model.depth=3"])), ["model.depth=3"])
+    assert saved.load(run).model.depth == 2
+    assert OmegaConf.load(run.overrides) == ["model.depth=2"]
+
+
+def resumed(run, compose, *overrides):
+    return saved.load_to_resume(run, compose(overrides), list(overrides))
+
+
+@pytest.mark.parametrize("overrides", [[], ["model.depth=2"], ["seed=0"], ["data=digits"]])
+def test_what_was_typed_then_or_changes_nothing_may_be_typed_again(run, compose, overrides):
+    assert resumed(run, compose, *overrides).model.depth == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "own"),
+    [
+        ("model.depth=3", "the run's own is 2"),
+        ("trainer.epochs=99", "the run's own is"),
+        ("model=vit_tiny", "the run has its own settings"),
+        ("experiment=seed_cifar10", "the run's own is None"),
+    ],
+)
+def test_what_would_change_the_run_is_refused(run, compose, override, own):
+    with pytest.raises(VitlabError, match=f"{override} cannot change when a run is resumed.*{own}"):
+        resumed(run, compose, override)
+
+
+def test_device_and_tracker_are_free_to_change(run, compose):
+    settings = resumed(run, compose, "trainer.device=cpu", "tracker.mode=disabled")
+    assert settings.trainer.device == "cpu"
+    assert settings.tracker.mode == "disabled"
+    assert resumed(run, compose, "tracker=none").tracker is None
+
+
+def test_what_may_be_built_is_said_by_the_user_and_not_by_the_folder(run, compose):
+    config = OmegaConf.load(run.config)
+    config.allow_targets = ["stranger"]
+    OmegaConf.save(config, run.config)
+    assert resumed(run, compose).allow_targets == []
+    assert resumed(run, compose, "allow_targets=[mine]").allow_targets == ["mine"]
+
+
+def test_a_run_that_is_done_is_not_resumed(run, compose):
+    run.summary.write_text('{"status": "done"}')
+    with pytest.raises(VitlabError, match="this run is done"):
+        resumed(run, compose)
+
+
+@pytest.mark.parametrize("content", ["{", "- a\n", "a: !!python/object:os.system {}", "a: b: c"])
+def test_a_config_that_cannot_be_read_is_named(run, content):
+    run.config.write_text(content)
+    with pytest.raises(VitlabError, match=r"config\.yaml"):
+        saved.load(run)

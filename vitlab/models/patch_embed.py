@@ -1,0 +1,72 @@
+"""From an image to a sequence of patch tokens.
+
+Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1, equation 1.
+Shapes: B batch, C channels, H x W image, P patch, N patches, D width.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def grid_of(image_size: int, patch_size: int) -> tuple[int, int]:
+    """Rows and columns of patches in a square image.
+
+    Raises:
+        ValueError: the patch does not divide the image; the nearest that do are named.
+    """
+    if image_size < 1 or patch_size < 1 or image_size % patch_size:
+        legal = [size for size in range(1, image_size + 1) if image_size % size == 0]
+        near = sorted(sorted(legal, key=lambda size: abs(size - patch_size))[:2])
+        hint = f"; try {' or '.join(map(str, near))}" if near else ""
+        raise ValueError(f"patch_size={patch_size} does not divide image_size={image_size}{hint}")
+    return image_size // patch_size, image_size // patch_size
+
+
+class ConvPatchEmbed(nn.Module):
+    """Cuts an image into patches and projects each, as one convolution whose stride is its kernel.
+
+    Args:
+        image_size: height and width of the images, in pixels.
+        patch_size: height and width of a patch, in pixels.
+        channels: of the images.
+        embed_dim: width of a token.
+
+    Raises:
+        ValueError: the patch does not divide the image.
+    """
+
+    def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
+        super().__init__()
+        self.grid_size = grid_of(image_size, patch_size)
+        self.proj = nn.Conv2d(channels, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, C, H, W] to tokens [B, N, D]."""
+        grid = self.proj(images)  # [B, D, H/P, W/P]
+        return grid.flatten(2).transpose(1, 2)  # [B, N, D]
+
+
+class LinearPatchEmbed(nn.Module):
+    """The same map written as the paper has it: flatten each patch to C*P*P numbers, then one linear layer.
+
+    Args:
+        image_size: height and width of the images, in pixels.
+        patch_size: height and width of a patch, in pixels.
+        channels: of the images.
+        embed_dim: width of a token.
+
+    Raises:
+        ValueError: the patch does not divide the image.
+    """
+
+    def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
+        super().__init__()
+        self.grid_size = grid_of(image_size, patch_size)
+        self.patch_size = patch_size
+        self.proj = nn.Linear(channels * patch_size**2, embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images [B, C, H, W] to tokens [B, N, D]."""
+        patches = F.unfold(images, self.patch_size, stride=self.patch_size)  # [B, C*P*P, N]
+        tokens: Tensor = self.proj(patches.transpose(1, 2))  # [B, N, D]
+        return tokens

@@ -1,0 +1,184 @@
+"""The Vision Transformer: the whole architecture on one page.
+
+Dosovitskiy et al. 2021, "An image is worth 16x16 words: Transformers for image recognition at scale", section 3.1.
+Shapes: B batch, C channels, H x W image, N patches, T tokens (CLS and patches), D width, K classes.
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from vitlab.models.drop import DropPath, drop_path_rates
+from vitlab.models.layout import TokenLayout
+
+
+class Block(nn.Module):
+    """One layer of the encoder: look at the others, then think alone, each on top of what was there (pre-norm).
+
+    Args:
+        norm1: normalises what the attention sees.
+        attention: mixes the tokens.
+        norm2: normalises what the MLP sees.
+        mlp: works on each token.
+        drop_path: rate at which each of the two branches is left out while training.
+    """
+
+    def __init__(
+        self, norm1: nn.Module, attention: nn.Module, norm2: nn.Module, mlp: nn.Module, drop_path: float
+    ) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2, self.mlp = norm1, attention, norm2, mlp
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map tokens [B, T, D] to [B, T, D]."""
+        tokens = tokens + self.drop_path(self.attn(self.norm1(tokens), mask))
+        return cast(Tensor, tokens + self.drop_path(self.mlp(self.norm2(tokens))))
+
+    def forward_stages(self, tokens: Tensor, mask: Tensor | None, stages: dict[str, Tensor], name: str) -> Tensor:
+        """The same, and the output of each branch and the attention weights are put into ``stages``."""
+        attended, weights = self.attn.forward_with_weights(self.norm1(tokens), mask)  # [B, T, D], [B, heads, T, T]
+        tokens = tokens + self.drop_path(attended)
+        thought = self.mlp(self.norm2(tokens))
+        tokens = tokens + self.drop_path(thought)
+        stages |= {f"{name}.weights": weights, f"{name}.attn": attended, f"{name}.mlp": thought, name: tokens}
+        return tokens
+
+
+class ViT(nn.Module):
+    """Patches, tokens, positions, blocks, norm, pool, head.
+
+    The parts come as factories, which get from here the sizes that only the whole knows:
+    ``patch_embed(image_size=, patch_size=, channels=, embed_dim=)``, whose module has a ``grid_size``;
+    ``position(embed_dim=, layout=)``; ``attention(embed_dim=, num_heads=, layout=, attn_drop=, proj_drop=)``;
+    ``mlp(embed_dim=, hidden_dim=, mlp_drop=)``; ``norm(embed_dim)``; ``pool(layout=)``; and ``init(model)``, which is
+    called last. ``layout`` tells how the tokens lie.
+
+    Args:
+        image_size: height and width of the images, in pixels.
+        channels: of the images.
+        num_classes: K.
+        patch_size: height and width of a patch, in pixels.
+        embed_dim: D.
+        depth: number of blocks.
+        num_heads: heads of each attention.
+        patch_embed, position, attention, mlp, norm, pool, init: the parts.
+        mlp_ratio: hidden width of the MLP in units of D.
+        class_token: whether a learned CLS token stands before the patches.
+        pos_drop: rate of dropout on the tokens with their positions.
+        attn_drop, proj_drop: rates of dropout in the attention.
+        mlp_drop: rate of dropout in the MLP.
+        drop_path: rate of the last block at which a branch is left out.
+        drop_path_schedule: ``linear`` or ``constant`` over the depth.
+
+    Raises:
+        ValueError: a size is not positive, a rate lies outside [0, 1), or a part refuses its sizes.
+    """
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int,
+        num_classes: int,
+        patch_size: int,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        *,
+        patch_embed: Callable[..., nn.Module],
+        position: Callable[..., nn.Module],
+        attention: Callable[..., nn.Module],
+        mlp: Callable[..., nn.Module],
+        norm: Callable[..., nn.Module],
+        pool: Callable[..., nn.Module],
+        init: Callable[[nn.Module], None],
+        mlp_ratio: float = 4.0,
+        class_token: bool = True,
+        pos_drop: float = 0.0,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+        mlp_drop: float = 0.0,
+        drop_path: float = 0.0,
+        drop_path_schedule: str = "linear",
+    ) -> None:
+        super().__init__()
+        sizes = {"channels": channels, "num_classes": num_classes, "embed_dim": embed_dim, "depth": depth}
+        _refuse_illegal(
+            {**sizes, "mlp_ratio": mlp_ratio},
+            {"pos_drop": pos_drop, "attn_drop": attn_drop, "proj_drop": proj_drop, "mlp_drop": mlp_drop},
+        )
+        self.patch_embed = patch_embed(
+            image_size=image_size, patch_size=patch_size, channels=channels, embed_dim=embed_dim
+        )
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        layout = TokenLayout(cast(tuple[int, int], self.patch_embed.grid_size), num_prefix=int(class_token))
+        self.position = position(embed_dim=embed_dim, layout=layout)
+        self.pos_drop = nn.Dropout(pos_drop)
+        self.blocks = nn.ModuleList(
+            Block(
+                norm(embed_dim),
+                attention(
+                    embed_dim=embed_dim, num_heads=num_heads, layout=layout, attn_drop=attn_drop, proj_drop=proj_drop
+                ),
+                norm(embed_dim),
+                mlp(embed_dim=embed_dim, hidden_dim=int(embed_dim * mlp_ratio), mlp_drop=mlp_drop),
+                rate,
+            )
+            for rate in drop_path_rates(drop_path, depth, drop_path_schedule)
+        )
+        self.norm = norm(embed_dim)
+        self.pool = pool(layout=layout)
+        self.head = nn.Linear(embed_dim, num_classes)
+        init(self)
+
+    def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map images [B, C, H, W] to logits [B, K].
+
+        Args:
+            images: normalised floats.
+            mask: which token may look at which, for every block: boolean or additive, broadcast to [B, heads, T, T].
+        """
+        tokens = self._tokens(self.patch_embed(images))  # [B, T, D]
+        for block in self.blocks:
+            tokens = block(tokens, mask)  # [B, T, D]
+        pooled = self.pool(self.norm(tokens))  # [B, D]
+        return cast(Tensor, self.head(pooled))  # [B, K]
+
+    def forward_stages(self, images: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """The forward pass with every stage by name, attention weights written out: for looking inside.
+
+        Returns:
+            ``patches`` [B, N, D], ``tokens`` [B, T, D], for each block ``block00.weights`` [B, heads, T, T],
+            ``block00.attn``, ``block00.mlp`` and ``block00`` [B, T, D], then ``normed`` [B, T, D], ``pooled`` [B, D]
+            and ``logits`` [B, K].
+        """
+        stages: dict[str, Tensor] = {"patches": self.patch_embed(images)}
+        stages["tokens"] = tokens = self._tokens(stages["patches"])
+        for number, block in enumerate(self.blocks):
+            tokens = cast(Block, block).forward_stages(tokens, mask, stages, f"block{number:02d}")
+        stages["normed"] = self.norm(tokens)
+        stages["pooled"] = self.pool(stages["normed"])
+        stages["logits"] = self.head(stages["pooled"])
+        return stages
+
+    def _tokens(self, patches: Tensor) -> Tensor:
+        """CLS before the patches, and every token told where it stands: [B, N, D] to [B, T, D]."""
+        if self.cls_token is not None:
+            patches = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1)  # [B, T, D]
+        return cast(Tensor, self.pos_drop(self.position(patches)))
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that are tokens and positions, not weights."""
+        names = {f"position.{name}" for name, _ in self.position.named_parameters()}
+        return names | ({"cls_token"} if self.cls_token is not None else set())
+
+
+def _refuse_illegal(sizes: dict[str, float], rates: dict[str, float]) -> None:
+    for name, size in sizes.items():
+        if size <= 0:
+            raise ValueError(f"{name}={size} is not positive; try 1")
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name}={rate} lies outside [0, 1); try 0.1")
