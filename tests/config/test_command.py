@@ -45,7 +45,13 @@ def test_an_unknown_flag_is_a_wrong_command_line(command):
 def test_help_says_how_to_begin_and_names_the_groups(command):
     done = command("train", "--help")
     assert done.returncode == 0
-    for text in ("python -m vitlab.train model=vit_small data=cifar10", "--multirun", "resume=", "model/attention", "cifar10"):
+    for text in (
+        "python -m vitlab.train model=vit_small data=cifar10",
+        "--multirun",
+        "resume=",
+        "model/attention",
+        "cifar10",
+    ):
         assert text in done.stdout
 
 

@@ -15,7 +15,10 @@ def test_the_defaults_are_legal(compose):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.num_heads=5", "model.embed_dim=192"], r"model.num_heads=5 does not divide model.embed_dim=192; try 4 or 6"),
+        (
+            ["model.num_heads=5", "model.embed_dim=192"],
+            r"model.num_heads=5 does not divide model.embed_dim=192; try 4 or 6",
+        ),
         (["model.patch_size=3"], r"model.patch_size=3 does not divide the image size 8; try 2 or 4"),
         (["model.patch_size=16"], r"model.patch_size=16 does not divide the image size 8; try 8"),
         (["model.depth=0"], r"model.depth=0 is not a whole number from 1 up; try 1"),

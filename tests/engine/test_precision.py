@@ -14,7 +14,9 @@ def gradients(name, clip_norm=None):
     before = model.weight.detach().clone()
     precision = Precision(name, CPU)
     with precision.autocast():
-        loss = model(torch.ones(2, 4)).float().square().mean() / 4  # small enough for the scale that a scaler begins with
+        loss = (
+            model(torch.ones(2, 4)).float().square().mean() / 4
+        )  # small enough for the scale that a scaler begins with
     precision.backward(loss)
     norm = precision.step(torch.optim.SGD(model.parameters(), lr=1.0), model.parameters(), clip_norm)
     return norm.item(), before - model.weight.detach()

@@ -74,7 +74,9 @@ def test_the_steps_are_those_of_a_loop_written_out_by_hand(make_trainer):
             optimizer.step()
             losses.append((loss.item(), len(labels)))
             step += 1
-    assert all(torch.allclose(p, q, atol=1e-7) for p, q in zip(trainer.model.parameters(), model.parameters(), strict=True))
+    assert all(
+        torch.allclose(p, q, atol=1e-7) for p, q in zip(trainer.model.parameters(), model.parameters(), strict=True)
+    )
     first, last = losses[:3], losses[6:]
     means = [sum(loss * n for loss, n in part) / sum(n for _, n in part) for part in (first, losses[3:6], last)]
     assert tracker.columns("train/loss") == pytest.approx(means, abs=1e-6)
@@ -134,9 +136,7 @@ def test_a_stop_during_validation_leaves_it_for_the_resumed_run(make_trainer):
         stop(first) if not torch.is_grad_enabled() and first.step == 4 and not first.parts.stop.requested else None
         return evaluating(images)
 
-    first.val_batches = first.parts.data.batches(
-        "val", batch_size=4, device=first.device, seed=0, shuffle=False
-    )
+    first.val_batches = first.parts.data.batches("val", batch_size=4, device=first.device, seed=0, shuffle=False)
     first.parts.augment.eval = stop_while_validating
     tracker = Rows()
     with pytest.raises(Interrupted):

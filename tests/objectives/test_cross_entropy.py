@@ -25,7 +25,9 @@ def test_soft_targets_by_hand():
 
 
 def test_smoothing_equals_targets_smoothed_by_hand():
-    assert loss(torch.tensor([0, 1]), label_smoothing=0.2) == pytest.approx(loss(torch.tensor([[0.9, 0.1], [0.1, 0.9]])))
+    assert loss(torch.tensor([0, 1]), label_smoothing=0.2) == pytest.approx(
+        loss(torch.tensor([[0.9, 0.1], [0.1, 0.9]]))
+    )
 
 
 def test_half_precision_logits_are_summed_in_float32():

@@ -42,7 +42,9 @@ def test_it_equals_torch_s_muon_and_adamw_used_apart():
         [other.blocks[0].weight], lr=0.01, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
     )
     decayed, undecayed = [other.head.weight], [other.blocks[0].bias, other.head.bias]
-    adamw = torch.optim.AdamW([{"params": decayed}, {"params": undecayed, "weight_decay": 0}], lr=0.01, weight_decay=0.1)
+    adamw = torch.optim.AdamW(
+        [{"params": decayed}, {"params": undecayed, "weight_decay": 0}], lr=0.01, weight_decay=0.1
+    )
     for seed in range(3):
         x = torch.randn(8, 6, generator=torch.Generator().manual_seed(seed))
         other(x).square().sum().backward()

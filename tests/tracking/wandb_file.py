@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 _HEADER, _BLOCK = 7, 32768
@@ -34,6 +35,7 @@ class OfflineRun:
 
 def read_run(file: Path) -> OfflineRun:
     """The run in a ``.wandb`` file."""
+    wandb.teardown()  # finish() does not wait until the file is written, this does
     run = OfflineRun()
     for record in _records(file.read_bytes()):
         kind = record.WhichOneof("record_type")

@@ -44,7 +44,9 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
         VitlabError: the run is done, or an override contradicts its settings.
     """
     if run.status() == "done":
-        raise VitlabError(f"resume={run.path}: this run is done; evaluate it with python -m vitlab.evaluate run={run.path}")
+        raise VitlabError(
+            f"resume={run.path}: this run is done; evaluate it with python -m vitlab.evaluate run={run.path}"
+        )
     settings = load(run)
     typed_then = list(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
     now = resolved(cfg)
@@ -59,6 +61,10 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
             OmegaConf.update(settings, key, OmegaConf.select(now, key))
         elif OmegaConf.select(now, key) is None or OmegaConf.select(now, key) != OmegaConf.select(settings, key):
             was = OmegaConf.select(settings, key)
-            own = f"the run's own is {was}" if not isinstance(was, DictConfig | None) else "the run has its own settings"
-            raise VitlabError(f"{override} cannot change when a run is resumed ({own}); leave it out, or start a new run")
+            own = (
+                f"the run's own is {was}" if not isinstance(was, DictConfig | None) else "the run has its own settings"
+            )
+            raise VitlabError(
+                f"{override} cannot change when a run is resumed ({own}); leave it out, or start a new run"
+            )
     return settings

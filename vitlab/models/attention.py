@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitlab.models.layout import TokenLayout
+from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
 class Attention(nn.Module):
@@ -45,9 +45,7 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if num_heads < 1 or embed_dim % num_heads:
-            legal = [heads for heads in range(1, embed_dim + 1) if embed_dim % heads == 0]
-            near = sorted(sorted(legal, key=lambda heads: abs(heads - num_heads))[:2])
-            hint = " or ".join(map(str, near))
+            hint = nearest_divisors(embed_dim, num_heads)
             raise ValueError(f"num_heads={num_heads} does not divide embed_dim={embed_dim}; try {hint}")
         self.num_heads = num_heads
         self.attn_drop = attn_drop

@@ -7,6 +7,8 @@ Shapes: B batch, C channels, H x W image, P patch, N patches, D width.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitlab.models.layout import nearest_divisors
+
 
 def grid_of(image_size: int, patch_size: int) -> tuple[int, int]:
     """Rows and columns of patches in a square image.
@@ -14,11 +16,11 @@ def grid_of(image_size: int, patch_size: int) -> tuple[int, int]:
     Raises:
         ValueError: the patch does not divide the image; the nearest that do are named.
     """
-    if image_size < 1 or patch_size < 1 or image_size % patch_size:
-        legal = [size for size in range(1, image_size + 1) if image_size % size == 0]
-        near = sorted(sorted(legal, key=lambda size: abs(size - patch_size))[:2])
-        hint = f"; try {' or '.join(map(str, near))}" if near else ""
-        raise ValueError(f"patch_size={patch_size} does not divide image_size={image_size}{hint}")
+    if image_size < 1:
+        raise ValueError(f"image_size={image_size} is not positive; try 32")
+    if patch_size < 1 or image_size % patch_size:
+        hint = nearest_divisors(image_size, patch_size)
+        raise ValueError(f"patch_size={patch_size} does not divide image_size={image_size}; try {hint}")
     return image_size // patch_size, image_size // patch_size
 
 
@@ -42,7 +44,7 @@ class ConvPatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images [B, C, H, W] to tokens [B, N, D]."""
-        grid = self.proj(images)  # [B, D, H/P, W/P]
+        grid: Tensor = self.proj(images)  # [B, D, H/P, W/P]
         return grid.flatten(2).transpose(1, 2)  # [B, N, D]
 
 

@@ -5,7 +5,7 @@ Shapes: B batch, C channels, H x W image, N patches, T tokens (CLS and patches),
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,10 @@ class Block(nn.Module):
         self, norm1: nn.Module, attention: nn.Module, norm2: nn.Module, mlp: nn.Module, drop_path: float
     ) -> None:
         super().__init__()
-        self.norm1, self.attn, self.norm2, self.mlp = norm1, attention, norm2, mlp
+        self.norm1 = norm1
+        self.attn: Any = attention  # a module with a second way through: forward_with_weights
+        self.norm2 = norm2
+        self.mlp = mlp
         self.drop_path = DropPath(drop_path)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:

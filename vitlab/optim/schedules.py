@@ -37,9 +37,7 @@ def cosine(step: int, run: RunLength, warmup: str = "0 steps", floor: float = 0.
     return floor + (1 - floor) * (1 + math.cos(math.pi * _progress(step - step % stride, run, warmup))) / 2
 
 
-def one_cycle(
-    step: int, run: RunLength, warmup: str = "0.3 of run", start: float = 25.0, end: float = 1e4
-) -> float:
+def one_cycle(step: int, run: RunLength, warmup: str = "0.3 of run", start: float = 25.0, end: float = 1e4) -> float:
     """One cycle (Smith & Topin 2019): ``1/start`` up to 1 over the warm-up, down to ``1/start/end``, in half cosines.
 
     The same curve as torch's ``OneCycleLR``; the momentum stays as it is.

@@ -13,8 +13,9 @@ _POSITION = ("step", "epoch", "images_seen", "seconds")
 
 
 class Records:
-    """The files that hold a run's figures; the system has every row when ``log`` returns, so that only a
-    crash of the machine itself can lose one.
+    """The files that hold a run's figures.
+
+    The system has every row when ``log`` returns, so that only a crash of the machine itself can lose one.
 
     Args:
         folder: the run folder, which exists.

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def open_run(mode: str, arguments: dict[str, Any], say: Callable[[str], None]) -
     Raises:
         Exception: whatever ``wandb`` raises when not even an offline run can be opened.
     """
-    _close_what_is_left_open()
+    _end_earlier_runs()
     mode = _set_up({} if mode == "auto" else {"mode": mode})
     if mode == "disabled":
         return None
@@ -38,12 +39,10 @@ def open_run(mode: str, arguments: dict[str, Any], say: Callable[[str], None]) -
     return run
 
 
-def _close_what_is_left_open() -> None:
-    """End the run of a job of this process that failed, so that this one does not go on in it."""
-    try:
-        wandb.finish(exit_code=1)
-    except Exception:  # W&B's own process has died: begin with another
-        wandb.teardown()
+def _end_earlier_runs() -> None:
+    """End W&B's own process, and as failed what a job before this one left open in it."""
+    with suppress(Exception, SystemExit):  # a process that has died is at its end as well
+        wandb.teardown(exit_code=1)
 
 
 def _set_up(settings: dict[str, Any]) -> str:
@@ -62,7 +61,7 @@ def _open_online(arguments: dict[str, Any], say: Callable[[str], None]) -> wandb
         say("W&B has no key; `wandb login` stores one")
     except Exception as error:
         say(f"W&B opens no online run: {reason(error)}")
-        wandb.teardown()  # forgets the attempt, which else holds on to the run's id
+        _end_earlier_runs()  # the attempt too, which else holds on to the run's id
         for attempt in set(folder.glob("wandb/run-*")) - before:
             shutil.rmtree(attempt)
     return None

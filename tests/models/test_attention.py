@@ -1,0 +1,110 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vitlab.models.attention import Attention
+from vitlab.models.layout import TokenLayout
+
+B, T, D, H = 3, 7, 12, 4
+LAYOUT = TokenLayout((2, 3), 1)
+
+
+def attention(**settings):
+    torch.manual_seed(0)
+    return Attention(D, H, LAYOUT, **settings)
+
+
+def random_mask(*shape):
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(1)) > 0.4
+    mask[..., 0] = True
+    return mask
+
+
+MASKS = {
+    "none": None,
+    "boolean": random_mask(B, H, T, T),
+    "one for all heads": random_mask(B, 1, T, T),
+    "one for all": random_mask(T, T),
+    "of keys": random_mask(B, 1, 1, T),
+    "additive": torch.randn(B, H, T, T, generator=torch.Generator().manual_seed(2)),
+    "additive with -inf": torch.zeros(T, T).masked_fill(~random_mask(T, T), -math.inf),
+    "all": torch.ones(T, T, dtype=torch.bool),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_the_fused_and_the_written_out_path_agree(mask, training):
+    layer = attention().train(training)
+    tokens = torch.randn(B, T, D, requires_grad=True)
+    fused = layer(tokens, mask)
+    explicit, weights = layer.forward_with_weights(tokens, mask)
+    assert torch.allclose(fused, explicit, atol=1e-6)
+    assert weights.shape == (B, H, T, T)
+    assert torch.allclose(weights.sum(-1), torch.ones(B, H, T), atol=1e-6)
+    gradients = [torch.autograd.grad(out.square().sum(), tokens, retain_graph=True)[0] for out in (fused, explicit)]
+    assert torch.allclose(*gradients, atol=1e-5)
+
+
+def test_it_equals_torch_s_own_multi_head_attention():
+    layer, reference = attention(), nn.MultiheadAttention(D, H, batch_first=True)
+    reference.in_proj_weight.data, reference.in_proj_bias.data = layer.qkv.weight.data, layer.qkv.bias.data
+    reference.out_proj.load_state_dict(layer.proj.state_dict())
+    tokens = torch.randn(B, T, D)
+    allowed = MASKS["one for all"]
+    for mask in (None, allowed):
+        forbidden = None if mask is None else ~mask
+        expected, weights = reference(tokens, tokens, tokens, attn_mask=forbidden, average_attn_weights=False)
+        out, own_weights = layer.forward_with_weights(tokens, mask)
+        assert torch.allclose(out, expected, atol=1e-6)
+        assert torch.allclose(own_weights, weights, atol=1e-6)
+
+
+def test_a_token_looks_only_where_the_mask_lets_it():
+    _, weights = attention().forward_with_weights(torch.randn(B, T, D), MASKS["boolean"])
+    assert (weights[~MASKS["boolean"]] == 0).all()
+    assert (weights[MASKS["boolean"]] > 0).all()
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_a_token_that_may_look_at_nothing_gets_zeros_and_finite_gradients(additive):
+    mask = torch.ones(T, T, dtype=torch.bool)
+    mask[2] = False
+    if additive:
+        mask = torch.zeros(T, T).masked_fill(~mask, -math.inf)
+    layer = attention()
+    layer.proj.bias.data.zero_()
+    tokens = torch.randn(B, T, D, requires_grad=True)
+    explicit, weights = layer.forward_with_weights(tokens, mask)
+    assert torch.allclose(layer(tokens, mask), explicit, atol=1e-6)
+    assert (explicit[:, 2] == 0).all()
+    assert (weights[:, :, 2] == 0).all()
+    assert torch.autograd.grad(explicit.sum(), tokens)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("path", ["forward", "forward_with_weights"])
+@pytest.mark.parametrize("rates", [{"attn_drop": 0.5}, {"proj_drop": 0.5}])
+def test_dropout_draws_while_training_and_rests_in_eval(path, rates):
+    layer, tokens = attention(**rates), torch.randn(B, T, D)
+
+    def out():
+        result = getattr(layer, path)(tokens)
+        return result[0] if isinstance(result, tuple) else result
+
+    assert not torch.equal(out(), out())
+    layer.eval()
+    assert torch.equal(out(), out())
+    assert torch.allclose(out(), attention().eval()(tokens), atol=1e-6)
+
+
+def test_the_bias_of_queries_keys_and_values_can_be_left_out():
+    assert attention(qkv_bias=False).qkv.bias is None
+    assert attention().qkv.bias is not None
+
+
+@pytest.mark.parametrize(("heads", "near"), [(5, "try 4 or 6"), (0, "try 1"), (-3, "try 1"), (13, "try 12")])
+def test_heads_that_do_not_divide_the_width_are_refused_with_those_that_do(heads, near):
+    with pytest.raises(ValueError, match=f"num_heads={heads} does not divide embed_dim=12; {near}"):
+        Attention(D, heads, LAYOUT)

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from vitlab.models.patch_embed import ConvPatchEmbed, LinearPatchEmbed, grid_of
+
+KINDS = [ConvPatchEmbed, LinearPatchEmbed]
+
+
+@pytest.mark.parametrize(("image", "patch", "channels"), [(8, 2, 1), (32, 4, 3), (28, 7, 1), (6, 6, 3)])
+def test_convolution_and_linear_layer_are_the_same_map(image, patch, channels):
+    conv, linear = ConvPatchEmbed(image, patch, channels, 10), LinearPatchEmbed(image, patch, channels, 10)
+    linear.proj.weight.data = conv.proj.weight.data.flatten(1)
+    linear.proj.bias.data = conv.proj.bias.data
+    images = torch.randn(2, channels, image, image)
+    assert torch.allclose(conv(images), linear(images), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_token_sees_its_own_patch_row_by_row(kind):
+    embed = kind(6, 2, 1, 4)
+    image = torch.zeros(1, 1, 6, 6)
+    blank = embed(image)
+    image[0, 0, 2, 5] = 1.0  # second row of patches, third column
+    changed = (embed(image) != blank).any(dim=2)[0]
+    assert changed.nonzero().flatten().tolist() == [5]
+    assert embed.grid_size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "patch", "near"), [(32, 5, "try 4 or 8"), (8, 3, "try 2 or 4"), (8, 0, "try 1"), (8, 9, "try 8")]
+)
+def test_a_patch_that_does_not_divide_the_image_is_refused_with_those_that_do(image, patch, near):
+    with pytest.raises(ValueError, match=f"patch_size={patch} does not divide image_size={image}; {near}"):
+        grid_of(image, patch)
+
+
+def test_an_image_of_no_size_is_refused():
+    with pytest.raises(ValueError, match="image_size=0"):
+        grid_of(0, 4)

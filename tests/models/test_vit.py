@@ -1,0 +1,238 @@
+import copy
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from vitlab.config.build import build
+from vitlab.config.compose import resolved
+from vitlab.models.norm import LayerNorm
+from vitlab.models.pool import MeanPool
+
+# name: width, depth, heads (Dosovitskiy et al. 2021 and Touvron et al. 2021, table 1)
+SIZES = {"vit_tiny": (192, 12, 3), "vit_small": (384, 12, 6)}
+ALL_SIZES = {**SIZES, "vit_micro": (64, 4, 4), "vit_base": (768, 12, 12), "vit_large": (1024, 24, 16)}
+RESOLUTIONS = [(32, 4), (224, 16)]
+
+
+@pytest.fixture
+def vit(compose):
+    """``vit("vit_tiny", 32, 4)``: a model as the command line builds it."""
+
+    def make(name, image_size=32, patch_size=4, *overrides):
+        cfg = compose(
+            [f"model={name}", f"model.image_size={image_size}", f"model.patch_size={patch_size}", "model.channels=3"]
+            + list(overrides)
+        )
+        torch.manual_seed(0)
+        return build(resolved(cfg), "model").eval()
+
+    return make
+
+
+def renamed(state, names):
+    """``state`` with pieces of its names replaced, in order."""
+    out = {}
+    for name, value in state.items():
+        for old, new in names:
+            name = name.replace(old, new)
+        out[name] = value
+    return out
+
+
+def randomise(model):
+    """Weights under which no part of a model is without effect."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.02)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(("image", "patch"), RESOLUTIONS)
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_logits_equal_timm_s(vit, name, image, patch, pool):
+    width, depth, heads = SIZES[name]
+    pooling = {"global_pool": "token"} if pool == "cls" else {"global_pool": "avg", "fc_norm": False}
+    reference = timm.models.VisionTransformer(
+        img_size=image, patch_size=patch, embed_dim=width, depth=depth, num_heads=heads, num_classes=10, **pooling
+    ).eval()
+    randomise(reference)
+    model = vit(name, image, patch, f"model/pool={pool}")
+    model.load_state_dict(renamed(reference.state_dict(), [("pos_embed", "position.embedding")]))
+    images = torch.randn(2, 3, image, image)
+    with torch.no_grad():
+        assert torch.allclose(model(images), reference(images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(("image", "patch"), RESOLUTIONS)
+def test_logits_equal_torchvision_s(vit, name, image, patch):
+    width, depth, heads = SIZES[name]
+    reference = torchvision.models.VisionTransformer(
+        image, patch, depth, heads, width, mlp_dim=4 * width, num_classes=10
+    ).eval()
+    randomise(reference)
+    model = vit(name, image, patch)
+    names = [
+        ("class_token", "cls_token"),
+        ("conv_proj", "patch_embed.proj"),
+        ("encoder.pos_embedding", "position.embedding"),
+        ("encoder.layers.encoder_layer_", "blocks."),
+        ("encoder.ln", "norm"),
+        ("ln_1", "norm1"),
+        ("ln_2", "norm2"),
+        ("self_attention.in_proj_", "attn.qkv."),
+        ("self_attention.out_proj", "attn.proj"),
+        ("mlp.0", "mlp.fc1"),
+        ("mlp.3", "mlp.fc2"),
+        ("heads.head", "head"),
+    ]
+    model.load_state_dict(renamed(reference.state_dict(), names))
+    images = torch.randn(2, 3, image, image)
+    with torch.no_grad():
+        assert torch.allclose(model(images), reference(images), atol=1e-5, rtol=0)
+
+
+def parameters_by_hand(width, depth, patches, patch_pixels, classes):
+    block = (4 * width**2 + 4 * width) + (8 * width**2 + 5 * width) + 4 * width
+    return (
+        (patch_pixels + 1) * width + width + (patches + 1) * width + depth * block + 2 * width + (width + 1) * classes
+    )
+
+
+@pytest.mark.parametrize("name", ALL_SIZES)
+def test_parameters_are_those_of_the_formula(vit, name):
+    width, depth, _ = ALL_SIZES[name]
+    count = sum(p.numel() for p in vit(name).parameters())
+    assert count == parameters_by_hand(width, depth, patches=64, patch_pixels=48, classes=10)
+
+
+def test_the_seed_has_exactly_its_parameters(vit):
+    assert sum(p.numel() for p in vit("vit_seed").parameters()) == 3_583_306
+
+
+def test_every_parameter_gets_a_gradient(make_vit):
+    model = make_vit()
+    model(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_eval_is_deterministic_and_images_do_not_touch_each_other(make_vit):
+    model = make_vit(pos_drop=0.5, attn_drop=0.5, proj_drop=0.5, mlp_drop=0.5, drop_path=0.5).eval()
+    images = torch.randn(4, 3, 8, 8)
+    assert torch.equal(model(images), model(images))
+    assert torch.allclose(model(images.flip(0)).flip(0), model(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"num_heads": 2},
+        {"mlp_ratio": 2.0},
+        {"class_token": False, "pool": MeanPool},
+        {"pool": MeanPool},
+        {"pos_drop": 0.5},
+        {"attn_drop": 0.5},
+        {"proj_drop": 0.5},
+        {"mlp_drop": 0.5},
+        {"drop_path": 0.5},
+        {"drop_path": 0.5, "drop_path_schedule": "constant"},
+        {"norm": lambda dim: LayerNorm(dim, eps=0.1)},
+        {"depth": 3},
+        {"embed_dim": 12},
+        {"patch_size": 4},
+        {"num_classes": 6},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_result(make_vit, setting):
+    def logits(**settings):
+        torch.manual_seed(0)
+        model = make_vit(**settings)
+        torch.manual_seed(1)
+        randomise(model)
+        torch.manual_seed(2)
+        return model(torch.randn(8, 3, 8, 8))
+
+    plain, changed = logits(), logits(**setting)
+    assert plain.shape != changed.shape or not torch.allclose(plain, changed, atol=1e-6)
+    assert torch.equal(plain, logits())
+
+
+def test_stages_lead_to_the_same_logits_and_have_their_shapes(make_vit):
+    model = make_vit().eval()
+    images = torch.randn(2, 3, 8, 8)
+    stages = model.forward_stages(images)
+    assert torch.allclose(stages["logits"], model(images), atol=1e-6)
+    assert {name: tuple(stage.shape) for name, stage in stages.items()} == {
+        "patches": (2, 16, 24),
+        "tokens": (2, 17, 24),
+        **{f"block0{i}.{part}": (2, 17, 24) for i in range(2) for part in ("attn", "mlp")},
+        **{f"block0{i}.weights": (2, 3, 17, 17) for i in range(2)},
+        **{f"block0{i}": (2, 17, 24) for i in range(2)},
+        "normed": (2, 17, 24),
+        "pooled": (2, 24),
+        "logits": (2, 5),
+    }
+    block = stages["tokens"] + stages["block00.attn"] + stages["block00.mlp"]
+    assert torch.allclose(stages["block00"], block, atol=1e-6)
+
+
+def test_a_mask_reaches_every_block(make_vit):
+    model = make_vit().eval()
+    images = torch.randn(2, 3, 8, 8)
+    alone = torch.eye(17, dtype=torch.bool)
+    stages = model.forward_stages(images, alone)
+    assert torch.equal(stages["block01.weights"], alone.float().expand(2, 3, 17, 17))
+    assert torch.allclose(model(images, alone), stages["logits"], atol=1e-6)
+    swapped = images.flip(-1)
+    assert torch.allclose(model(swapped, alone), model(images, alone), atol=1e-6)  # CLS sees none of the patches
+    assert not torch.allclose(model(swapped), model(images), atol=1e-6)
+
+
+def test_tokens_and_positions_are_named_for_the_optimizer(make_vit):
+    assert make_vit().no_weight_decay() == {"cls_token", "position.embedding"}
+    assert make_vit(class_token=False, pool=MeanPool).no_weight_decay() == {"position.embedding"}
+
+
+def test_a_state_dict_round_trips(make_vit):
+    model, other = make_vit(), make_vit()
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(model.eval()(images), other.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"num_heads": 5}, "num_heads=5 does not divide embed_dim=24; try 4 or 6"),
+        ({"patch_size": 3}, "patch_size=3 does not divide image_size=8; try 2 or 4"),
+        ({"depth": 0}, "depth=0 is not positive"),
+        ({"embed_dim": 0}, "embed_dim=0 is not positive"),
+        ({"channels": -3}, "channels=-3 is not positive"),
+        ({"num_classes": 0}, "num_classes=0 is not positive"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio=0.0 is not positive"),
+        ({"mlp_drop": 1.0}, r"mlp_drop=1.0 lies outside \[0, 1\)"),
+        ({"attn_drop": -0.1}, "attn_drop=-0.1 lies outside"),
+        ({"drop_path": 1.5}, "drop_path=1.5 lies outside"),
+        ({"drop_path_schedule": "cosine"}, "linear, constant"),
+        ({"class_token": False}, "pool=cls needs class_token=true"),
+    ],
+)
+def test_illegal_sizes_are_refused_by_name(make_vit, setting, message):
+    with pytest.raises(ValueError, match=message):
+        make_vit(**setting)
+
+
+def test_a_part_of_one_s_own_needs_no_change_here(make_vit):
+    class Identity(nn.Module):
+        def __init__(self, embed_dim, hidden_dim, mlp_drop):
+            super().__init__()
+
+        def forward(self, tokens):
+            return torch.zeros_like(tokens)
+
+    assert make_vit(mlp=Identity)(torch.randn(1, 3, 8, 8)).shape == (1, 5)
