@@ -13,7 +13,7 @@ from vitlab import provenance
 from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
-from vitlab.config.compose import resolved
+from vitlab.config.compose import plain_list, resolved
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
@@ -40,7 +40,7 @@ def train(cfg: DictConfig) -> float:
         Interrupted: a signal stopped the run; what it needs to go on is saved.
     """
     run, resuming = RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg.resume is not None
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = plain_list(HydraConfig.get().overrides.task)
     cfg = _settle(cfg, run, overrides)
 
     from vitlab.engine.stop import GracefulStop
@@ -158,7 +158,7 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
         make = build(cfg, "tracker", cfg.allow_targets)
         config = OmegaConf.to_container(OmegaConf.merge(cfg, cost))
         with refusals_of("tracker"):
-            beside.append(make(run.path, config, sweep, job.job.override_dirname, console.say))
+            beside.append(make(run.path, config, sweep, ",".join(overrides), console.say))
     return Fanout(records, console, beside)
 
 

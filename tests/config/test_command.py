@@ -1,7 +1,7 @@
-import pytest
+import subprocess
+import sys
 
-from vitlab.config.command import explain
-from vitlab.errors import VitlabError
+import pytest
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,8 @@ def test_cfg_job_shows_what_would_run(command):
     assert "embed_dim: 384" in done.stdout
 
 
-def test_a_refusal_inside_an_interpolation_is_told_as_itself():
-    wrapped = RuntimeError("resolver failed")
-    wrapped.__cause__ = VitlabError("resume=x: there is no such folder")
-    assert explain(wrapped, "train", []) == "resume=x: there is no such folder"
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    arguments = f"{sys.executable} -m vitlab.train --help | head -1"
+    done = subprocess.run(["bash", "-c", arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "Train a Vision Transformer whose every part is chosen by name.\n"
+    assert "Traceback" not in done.stderr

@@ -35,7 +35,7 @@ def test_the_defaults_are_legal(compose):
         (["seed=-1"], r"seed=-1"),
         (["model.drop_path=1.0"], r"model.drop_path=1.0 is not allowed: a rate lies in 0 <= rate < 1"),
         (["model.mlp_drop=-0.1"], r"model.mlp_drop=-0.1"),
-        (["model.attn_drop=.nan"], r"model.attn_drop=nan"),
+        (["model.attn_drop=.nan"], r"model.attn_drop=.nan"),
         (["objective.label_smoothing=1"], r"objective.label_smoothing=1"),
         (["trainer.ema_decay=1.0"], r"trainer.ema_decay=1.0"),
         (["data.val_fraction=0"], r"data.val_fraction=0"),

@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from vitlab.models.attention import Attention
@@ -48,6 +50,36 @@ def test_the_fused_and_the_written_out_path_agree(mask, training):
     assert torch.allclose(*gradients, atol=1e-5)
 
 
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_both_paths_agree_at_any_size(batch, tokens, heads, head_width, seed):
+    torch.manual_seed(seed)
+    layer = Attention(heads * head_width, heads, TokenLayout((1, tokens), 0))
+    mask = torch.rand(batch, heads, tokens, tokens) > 0.5
+    x = torch.randn(batch, tokens, heads * head_width)
+    explicit, weights = layer.forward_with_weights(x, mask)
+    assert torch.allclose(layer(x, mask), explicit, atol=1e-5)
+    sees_something = mask.any(dim=-1).float()
+    assert torch.allclose(weights.sum(-1), sees_something, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["none", "boolean", "additive"])
+def test_both_paths_agree_in_half_precision(name):
+    layer, tokens = attention(), torch.randn(B, T, D)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused, (explicit, _) = layer(tokens, MASKS[name]), layer.forward_with_weights(tokens, MASKS[name])
+    assert fused.dtype == explicit.dtype == torch.bfloat16
+    assert torch.allclose(fused, explicit, atol=2e-2)
+
+
+def test_an_additive_mask_can_be_learned_through_both_paths():
+    layer, tokens = attention(), torch.randn(B, T, D)
+    bias = torch.randn(1, H, T, T, requires_grad=True)
+    outs = layer(tokens, bias), layer.forward_with_weights(tokens, bias)[0]
+    fused, explicit = (torch.autograd.grad(out.square().sum(), bias)[0] for out in outs)
+    assert fused.abs().sum() > 0
+    assert torch.allclose(fused, explicit, atol=1e-5)
+
+
 def test_it_equals_torch_s_own_multi_head_attention():
     layer, reference = attention(), nn.MultiheadAttention(D, H, batch_first=True)
     reference.in_proj_weight.data, reference.in_proj_bias.data = layer.qkv.weight.data, layer.qkv.bias.data
@@ -78,10 +110,12 @@ def test_a_token_that_may_look_at_nothing_gets_zeros_and_finite_gradients(additi
     layer.proj.bias.data.zero_()
     tokens = torch.randn(B, T, D, requires_grad=True)
     explicit, weights = layer.forward_with_weights(tokens, mask)
-    assert torch.allclose(layer(tokens, mask), explicit, atol=1e-6)
-    assert (explicit[:, 2] == 0).all()
+    fused = layer(tokens, mask)
+    assert torch.allclose(fused, explicit, atol=1e-6)
     assert (weights[:, :, 2] == 0).all()
-    assert torch.autograd.grad(explicit.sum(), tokens)[0].isfinite().all()
+    for out in (fused, explicit):
+        assert (out[:, 2] == 0).all()
+        assert torch.autograd.grad(out.sum(), tokens, retain_graph=True)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("path", ["forward", "forward_with_weights"])

@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,10 +33,15 @@ def test_linear_and_constant_rates_by_hand():
     assert drop_path_rates(0.3, 4, "constant") == [0.3] * 4
 
 
-@given(st.floats(0, 0.99), st.integers(1, 64))
-def test_linear_rates_equal_timm_s(rate, depth):
-    ours, theirs = drop_path_rates(rate, depth, "linear"), torch.linspace(0, rate, depth).tolist()
-    assert ours[1:] == pytest.approx(theirs[1:], abs=1e-6)
+@given(st.floats(0, 0.99), st.integers(2, 64))
+def test_linear_rates_rise_evenly_from_zero(rate, depth):
+    assert drop_path_rates(rate, depth, "linear") == pytest.approx(torch.linspace(0, rate, depth).tolist(), abs=1e-6)
+
+
+def test_linear_rates_are_timm_s():
+    reference = timm.models.VisionTransformer(img_size=8, patch_size=4, embed_dim=8, num_heads=2, drop_path_rate=0.3)
+    theirs = [getattr(block.drop_path1, "drop_prob", 0.0) for block in reference.blocks]
+    assert drop_path_rates(0.3, len(theirs), "linear") == pytest.approx(theirs)
 
 
 def test_a_single_block_has_the_whole_rate():

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import torch.utils.deterministic
 from torch import nn
 
 from vitlab.models.init import torch_default, trunc_normal
@@ -35,14 +36,17 @@ def test_positions_and_cls_are_drawn(make_vit, init):
         assert parameter.std().item() == pytest.approx(0.02, rel=0.2)
 
 
-def test_no_weight_is_left_unset(make_vit):
-    def fill_with_nan(model):
-        with torch.no_grad():
-            for module in model.modules():
-                if not isinstance(module, nn.LayerNorm):
-                    for parameter in module.parameters(recurse=False):
-                        parameter.fill_(float("nan"))
-        trunc_normal(model)
+@pytest.fixture
+def memory_full_of_nan():
+    """Every tensor that torch makes without setting it is full of NaN, so that a forgotten one cannot hide."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.use_deterministic_algorithms(False)
 
-    model = make_vit(init=fill_with_nan)
+
+@pytest.mark.parametrize("init", [trunc_normal, torch_default])
+def test_no_weight_is_left_unset(make_vit, memory_full_of_nan, init):
+    assert torch.empty(3).isnan().all()
+    model = make_vit(init=init)
     assert all(p.isfinite().all() for p in model.parameters())

@@ -34,6 +34,13 @@ def test_a_patch_that_does_not_divide_the_image_is_refused_with_those_that_do(im
         grid_of(image, patch)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(3, 9, 9), (3, 8, 10), (3, 16, 16), (1, 8, 8)], ids=str)
+def test_images_of_another_size_are_refused_before_their_edge_is_lost(kind, shape):
+    with pytest.raises(ValueError, match=rf"images \[{', '.join(map(str, shape))}\].*for images \[3, 8, 8\]"):
+        kind(8, 2, 3, 4)(torch.zeros(2, *shape))
+
+
 def test_an_image_of_no_size_is_refused():
     with pytest.raises(ValueError, match="image_size=0"):
         grid_of(0, 4)

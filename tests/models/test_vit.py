@@ -22,11 +22,8 @@ def vit(compose):
     """``vit("vit_tiny", 32, 4)``: a model as the command line builds it."""
 
     def make(name, image_size=32, patch_size=4, *overrides):
-        cfg = compose(
-            [f"model={name}", f"model.image_size={image_size}", f"model.patch_size={patch_size}", "model.channels=3"]
-            + list(overrides)
-        )
-        torch.manual_seed(0)
+        size = [f"model.image_size={image_size}", f"model.patch_size={patch_size}", "model.channels=3"]
+        cfg = compose([f"model={name}", *size, *overrides])
         return build(resolved(cfg), "model").eval()
 
     return make
@@ -105,13 +102,20 @@ def parameters_by_hand(width, depth, patches, patch_pixels, classes):
 
 @pytest.mark.parametrize("name", ALL_SIZES)
 def test_parameters_are_those_of_the_formula(vit, name):
-    width, depth, _ = ALL_SIZES[name]
-    count = sum(p.numel() for p in vit(name).parameters())
+    width, depth, heads = ALL_SIZES[name]
+    with torch.device("meta"):
+        model = vit(name)
+    count = sum(p.numel() for p in model.parameters())
     assert count == parameters_by_hand(width, depth, patches=64, patch_pixels=48, classes=10)
+    assert all(block.attn.num_heads == heads for block in model.blocks)
 
 
-def test_the_seed_has_exactly_its_parameters(vit):
-    assert sum(p.numel() for p in vit("vit_seed").parameters()) == 3_583_306
+def test_the_seed_has_exactly_its_parameters_and_rates(vit):
+    model = vit("vit_seed")
+    assert sum(p.numel() for p in model.parameters()) == 3_583_306
+    assert [block.drop_path.rate for block in model.blocks] == [0.1] * 8
+    assert {m.p for m in model.blocks.modules() if isinstance(m, nn.Dropout)} == {0.0, 0.1}
+    assert {m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)} == {1e-5}
 
 
 def test_every_parameter_gets_a_gradient(make_vit):
@@ -162,11 +166,21 @@ def test_every_setting_changes_the_result(make_vit, setting):
     assert torch.equal(plain, logits())
 
 
+def test_the_rates_of_drop_path_reach_the_blocks(make_vit):
+    def rates(schedule):
+        model = make_vit(depth=3, drop_path=0.4, drop_path_schedule=schedule)
+        return [block.drop_path.rate for block in model.blocks]
+
+    assert rates("linear") == pytest.approx([0.0, 0.2, 0.4])
+    assert rates("constant") == pytest.approx([0.4, 0.4, 0.4])
+
+
 def test_stages_lead_to_the_same_logits_and_have_their_shapes(make_vit):
     model = make_vit().eval()
     images = torch.randn(2, 3, 8, 8)
     stages = model.forward_stages(images)
     assert torch.allclose(stages["logits"], model(images), atol=1e-6)
+    assert list(stages)[:6] == ["patches", "tokens", "block00.attn", "block00.weights", "block00.mlp", "block00"]
     assert {name: tuple(stage.shape) for name, stage in stages.items()} == {
         "patches": (2, 16, 24),
         "tokens": (2, 17, 24),
@@ -210,14 +224,17 @@ def test_a_state_dict_round_trips(make_vit):
     [
         ({"num_heads": 5}, "num_heads=5 does not divide embed_dim=24; try 4 or 6"),
         ({"patch_size": 3}, "patch_size=3 does not divide image_size=8; try 2 or 4"),
-        ({"depth": 0}, "depth=0 is not positive"),
-        ({"embed_dim": 0}, "embed_dim=0 is not positive"),
-        ({"channels": -3}, "channels=-3 is not positive"),
-        ({"num_classes": 0}, "num_classes=0 is not positive"),
-        ({"mlp_ratio": 0.0}, "mlp_ratio=0.0 is not positive"),
+        ({"depth": 0}, "depth=0 is not a positive number"),
+        ({"embed_dim": 0}, "embed_dim=0 is not a positive number"),
+        ({"channels": -3}, "channels=-3 is not a positive number"),
+        ({"num_classes": 0}, "num_classes=0 is not a positive number"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio=0.0 is not a positive number"),
+        ({"mlp_ratio": float("nan")}, "mlp_ratio=nan is not a positive number"),
+        ({"mlp_ratio": 0.01}, "mlp_ratio=0.01 leaves the MLP of embed_dim=24 no width; try 4.0"),
         ({"mlp_drop": 1.0}, r"mlp_drop=1.0 lies outside \[0, 1\)"),
         ({"attn_drop": -0.1}, "attn_drop=-0.1 lies outside"),
-        ({"drop_path": 1.5}, "drop_path=1.5 lies outside"),
+        ({"drop_path": 1.5, "depth": 12}, "drop_path=1.5 lies outside"),
+        ({"drop_path": -0.1, "depth": 12}, "drop_path=-0.1 lies outside"),
         ({"drop_path_schedule": "cosine"}, "linear, constant"),
         ({"class_token": False}, "pool=cls needs class_token=true"),
     ],

@@ -125,6 +125,17 @@ def test_a_resumed_offline_run_keeps_its_id(tmp_path):
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(18)  # less than the default of init_timeout
+def test_an_unreachable_server_does_not_keep_the_run_from_beginning(tmp_path, key):
+    tracker = Tracker(tmp_path, mode="online", init_timeout=1)
+    tracker.log(FIRST)
+    tracker.finish({}, 0)
+    assert tracker.said[0].startswith("W&B opens no online run: ")
+    assert tracker.said[1].startswith("W&B is offline; later: wandb sync ")
+    assert [row["step"] for row in read(tmp_path).history] == [1]
+
+
+@pytest.mark.faults
 @pytest.mark.parametrize("accident", ["fails", "vanishes"])
 def test_a_server_that_goes_out_of_order_loses_nothing(tmp_path, server, accident):
     tracker = Tracker(tmp_path, mode="auto")

@@ -4,11 +4,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,11 +28,16 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """
     register_resolvers()
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
+    if not asked_for_traceback:
+        task = _telling(task)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, instead of printing a message of its own.
     try:
         hydra.main(version_base=HYDRA_VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(task)()
     except Interrupted as stop:
         sys.exit(128 + stop.signum)
+    except BrokenPipeError:  # the reader went away: --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILED)
     except KeyboardInterrupt:
         _fail("stopped before anything was begun", 130)
     except (VitlabError, HydraException, OmegaConfBaseException) as error:
@@ -42,6 +50,22 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             del os.environ["HYDRA_FULL_ERROR"]
 
 
+def _telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """``task`` that tells of its refusal at once; in a sweep the other jobs go on all the same."""
+
+    @wraps(task)
+    def telling(cfg: DictConfig) -> Any:
+        try:
+            return task(cfg)
+        except VitlabError as error:
+            if HydraConfig.get().mode == RunMode.RUN:
+                _fail(str(error), _FAILED)  # here, because Hydra would put words of its own before it
+            print(f"vitlab: {error}", file=sys.stderr)
+            raise
+
+    return telling
+
+
 def _fail(message: str, code: int) -> NoReturn:
     print(f"vitlab: {message}", file=sys.stderr)
     sys.exit(code)
@@ -49,10 +73,10 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def explain(error: Exception, config_name: str, arguments: list[str]) -> str:
     """One message for ``error``, with the legal names nearest to a misspelt one."""
-    if isinstance(error.__cause__, VitlabError):  # raised inside an interpolation
-        error = error.__cause__
     if isinstance(error, VitlabError):
         return str(error)
+    if refused := re.search(r"VitlabError raised while resolving interpolation: (.*)", str(error)):
+        return refused[1]
     if isinstance(error, OverrideParseException):
         return f"'{error.override}' is not an override; write key=value, as in model.depth=4"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:

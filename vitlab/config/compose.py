@@ -3,6 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,6 +39,11 @@ def folder_name(overrides: str) -> str:
     return re.sub(r"[^\w.,=+-]", "-", overrides)[:_LONGEST_FOLDER_NAME]
 
 
+def plain_list(overrides: Any) -> list[str]:
+    """Overrides as they were typed: an interpolation in them is left for the config to resolve."""
+    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
+
+
 def resolved(cfg: DictConfig) -> DictConfig:
     """A copy of ``cfg`` in which every interpolation stands as its value.
 
@@ -47,6 +53,6 @@ def resolved(cfg: DictConfig) -> DictConfig:
     try:
         copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
-        raise VitlabError(f"{error.full_key or 'the config'}: {error.msg or error}") from error
+        raise VitlabError(f"{error.full_key or 'the config'}: {str(error).splitlines()[0]}") from error
     assert isinstance(copy, DictConfig)
     return copy

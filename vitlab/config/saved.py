@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from vitlab.config.compose import resolved
+from vitlab.config.compose import plain_list, resolved
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder
 
@@ -44,11 +44,10 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
         VitlabError: the run is done, or an override contradicts its settings.
     """
     if run.status() == "done":
-        raise VitlabError(
-            f"resume={run.path}: this run is done; evaluate it with python -m vitlab.evaluate run={run.path}"
-        )
+        hint = f"python -m vitlab.evaluate run={run.path} shows its figures"
+        raise VitlabError(f"resume={run.path}: this run is done; {hint}")
     settings = load(run)
-    typed_then = list(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    typed_then = plain_list(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
     now = resolved(cfg)
     settings.allow_targets = now.allow_targets  # what a folder may build is said by its user, not by the folder
     for override in overrides:
@@ -59,12 +58,8 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
             settings.tracker = now.tracker
         elif key in _FREE:
             OmegaConf.update(settings, key, OmegaConf.select(now, key))
-        elif OmegaConf.select(now, key) is None or OmegaConf.select(now, key) != OmegaConf.select(settings, key):
+        elif (wanted := OmegaConf.select(now, key)) is None or wanted != OmegaConf.select(settings, key):
             was = OmegaConf.select(settings, key)
-            own = (
-                f"the run's own is {was}" if not isinstance(was, DictConfig | None) else "the run has its own settings"
-            )
-            raise VitlabError(
-                f"{override} cannot change when a run is resumed ({own}); leave it out, or start a new run"
-            )
+            own = "the run has its own settings" if was is None or OmegaConf.is_config(was) else f"the run's is {was}"
+            raise VitlabError(f"{override} cannot change in a run that is resumed ({own}); leave it out, or start anew")
     return settings

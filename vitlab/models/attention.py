@@ -25,7 +25,7 @@ class Attention(nn.Module):
     Args:
         embed_dim: width of a token.
         num_heads: how many heads share that width.
-        layout: how the tokens lie; full attention looks at all of them alike.
+        layout: how the tokens lie, handed to every attention; this one treats all tokens alike and keeps nothing of it.
         attn_drop: rate of dropout on the attention weights.
         proj_drop: rate of dropout on the output.
         qkv_bias: whether queries, keys and values have a bias.

@@ -1,7 +1,7 @@
 """From an image to a sequence of patch tokens.
 
 Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1, equation 1.
-Shapes: B batch, C channels, H x W image, P patch, N patches, D width.
+Shapes: B batch, C channels, S x S image, P x P patch, N = (S / P)^2 patches, D width.
 """
 
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ def grid_of(image_size: int, patch_size: int) -> tuple[int, int]:
     return image_size // patch_size, image_size // patch_size
 
 
+def refuse_other_images(images: Tensor, expected: tuple[int, int, int]) -> None:
+    """Refuse images that are not [B, C, S, S] with the sizes of the model: a patch more, or half a one, would vanish.
+
+    Raises:
+        ValueError: the images have another number of channels or of pixels than ``expected``.
+    """
+    if images.shape[1:] != expected:
+        raise ValueError(f"images {list(images.shape[1:])} (C, H, W) do not fit a model for images {list(expected)}")
+
+
 class ConvPatchEmbed(nn.Module):
     """Cuts an image into patches and projects each, as one convolution whose stride is its kernel.
 
@@ -34,17 +44,19 @@ class ConvPatchEmbed(nn.Module):
         embed_dim: width of a token.
 
     Raises:
-        ValueError: the patch does not divide the image.
+        ValueError: the patch does not divide the image; in ``forward``, images of another size.
     """
 
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()
         self.grid_size = grid_of(image_size, patch_size)
+        self.image_shape = (channels, image_size, image_size)
         self.proj = nn.Conv2d(channels, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images [B, C, H, W] to tokens [B, N, D]."""
-        grid: Tensor = self.proj(images)  # [B, D, H/P, W/P]
+        """Map images [B, C, S, S] to tokens [B, N, D]."""
+        refuse_other_images(images, self.image_shape)
+        grid: Tensor = self.proj(images)  # [B, D, S/P, S/P]
         return grid.flatten(2).transpose(1, 2)  # [B, N, D]
 
 
@@ -58,17 +70,19 @@ class LinearPatchEmbed(nn.Module):
         embed_dim: width of a token.
 
     Raises:
-        ValueError: the patch does not divide the image.
+        ValueError: the patch does not divide the image; in ``forward``, images of another size.
     """
 
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()
         self.grid_size = grid_of(image_size, patch_size)
+        self.image_shape = (channels, image_size, image_size)
         self.patch_size = patch_size
         self.proj = nn.Linear(channels * patch_size**2, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images [B, C, H, W] to tokens [B, N, D]."""
+        """Map images [B, C, S, S] to tokens [B, N, D]."""
+        refuse_other_images(images, self.image_shape)
         patches = F.unfold(images, self.patch_size, stride=self.patch_size)  # [B, C*P*P, N]
         tokens: Tensor = self.proj(patches.transpose(1, 2))  # [B, N, D]
         return tokens

@@ -9,11 +9,13 @@ from typing import Any, TextIO
 
 import rich.console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from vitlab.duration import RunLength
 
 _LOGGER = logging.getLogger("vitlab")
 _SECONDS_BETWEEN_REFRESHES = 0.2
+_WIDE = 100  # columns from which on there is room for a bar
 _TRAIN_LINES = 20  # at most so many lines a run are owed to training figures alone
 
 
@@ -64,15 +66,16 @@ class Console:
             self._progress = None
 
     def _start(self, step: int) -> Progress:
+        bar = [BarColumn(bar_width=20)] if self._out.width >= _WIDE else []
         progress = Progress(
-            TextColumn("{task.fields[figures]}", table_column=None),
-            BarColumn(bar_width=20),
-            TimeRemainingColumn(),
+            *bar,
+            TimeRemainingColumn(table_column=Column(min_width=len("0:00:00"))),
+            TextColumn("left  {task.fields[figures]}"),
             console=self._out,
             auto_refresh=False,
             transient=True,
         )
-        progress.add_task("", total=self._length.total_steps, completed=step, figures="")
+        progress.add_task("", total=self._length.total_steps, completed=step, figures=self._figures(step))
         progress.start()
         # Also runs at the interpreter's end, so that no exception leaves a terminal without a cursor.
         self._restore = weakref.finalize(self, progress.stop)
@@ -81,8 +84,11 @@ class Console:
     def _figures(self, step: int) -> str:
         epochs = -(-self._length.total_steps // self._length.steps_per_epoch)
         epoch = min(epochs, step // self._length.steps_per_epoch + 1)
+        latest = self._latest
         parts = [f"epoch {epoch}/{epochs}", f"step {step}/{self._length.total_steps}"]
-        return "  ".join(parts + _shown(self._latest, ("images_per_second", "train/loss", "val/accuracy")))
+        parts += [f"loss {latest['train/loss']:.4f}"] if "train/loss" in latest else []
+        parts += [f"val {latest['val/accuracy']:.2%}"] if "val/accuracy" in latest else []
+        return "  ".join(parts + _shown(latest, ("images_per_second",)))
 
 
 def describe(row: Mapping[str, float], latest: Mapping[str, float], length: RunLength) -> str:
