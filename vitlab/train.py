@@ -13,7 +13,7 @@ from vitlab import provenance
 from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
-from vitlab.config.compose import plain_list, resolved
+from vitlab.config.compose import plain, resolved
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
@@ -40,7 +40,7 @@ def train(cfg: DictConfig) -> float:
         Interrupted: a signal stopped the run; what it needs to go on is saved.
     """
     run, resuming = RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg.resume is not None
-    overrides = plain_list(HydraConfig.get().overrides.task)
+    overrides = plain(HydraConfig.get().overrides.task)
     cfg = _settle(cfg, run, overrides)
 
     from vitlab.engine.stop import GracefulStop
@@ -130,9 +130,10 @@ def _build(
     make_trainer = build(cfg, "trainer", allow)
     with refusals_of("trainer or optimizer"):
         trainer: Trainer = make_trainer(parts, cfg.seed)
+    hashes = data.hashes()
+    provenance.refuse_other_data(run, hashes)
+    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes)
     saved.save_once(run, cfg, overrides)
-    provenance.refuse_other_data(run, data.hashes())
-    provenance.save_once(run, cfg.seed, device_name(trainer.device), data.hashes())
     return trainer, cost
 
 
@@ -149,16 +150,16 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
         state = trainer.parts.checkpoints.load_latest(console.say)
         if state is not None:
             trainer.resume(state, console.say)
-        records.truncate(trainer.step)
+        records.truncate(trainer.rows)
         console.say(f"going on from step {trainer.step}")
     beside = []
     if cfg.tracker is not None:
         job = HydraConfig.get()
         sweep = "_".join(Path(job.sweep.dir).parts[-2:]) if job.mode == RunMode.MULTIRUN else None
         make = build(cfg, "tracker", cfg.allow_targets)
-        config = OmegaConf.to_container(OmegaConf.merge(cfg, cost))
+        config = {**plain(resolved(cfg)), **cost}
         with refusals_of("tracker"):
-            beside.append(make(run.path, config, sweep, ",".join(overrides), console.say))
+            beside.append(make(run.path, config, sweep, ",".join(plain(job.overrides.task)), console.say))
     return Fanout(records, console, beside)
 
 

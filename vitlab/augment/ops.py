@@ -29,12 +29,12 @@ def _matrices(strength: Tensor, entries: dict[tuple[int, int], Tensor]) -> Tenso
 
 def shear_x(images: Tensor, strength: Tensor) -> Tensor:
     """Slant by ``strength`` columns a row, about the centre."""
-    return _affine(images, _matrices(strength, {(0, 1): -strength}))
+    return _affine(images, _matrices(strength, {(0, 1): strength}))
 
 
 def shear_y(images: Tensor, strength: Tensor) -> Tensor:
     """Slant by ``strength`` rows a column, about the centre."""
-    return _affine(images, _matrices(strength, {(1, 0): -strength}))
+    return _affine(images, _matrices(strength, {(1, 0): strength}))
 
 
 def translate_x(images: Tensor, strength: Tensor) -> Tensor:

@@ -39,9 +39,9 @@ def folder_name(overrides: str) -> str:
     return re.sub(r"[^\w.,=+-]", "-", overrides)[:_LONGEST_FOLDER_NAME]
 
 
-def plain_list(overrides: Any) -> list[str]:
-    """Overrides as they were typed: an interpolation in them is left for the config to resolve."""
-    return [str(override) for override in OmegaConf.to_container(overrides, resolve=False)]
+def plain(node: Any) -> Any:
+    """``node`` as plain lists and dicts; interpolations in it stay as they were typed."""
+    return OmegaConf.to_container(node, resolve=False)
 
 
 def resolved(cfg: DictConfig) -> DictConfig:

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from vitlab.config.compose import plain_list, resolved
+from vitlab.config.compose import plain, resolved
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder
 
@@ -47,7 +47,7 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
         hint = f"python -m vitlab.evaluate run={run.path} shows its figures"
         raise VitlabError(f"resume={run.path}: this run is done; {hint}")
     settings = load(run)
-    typed_then = plain_list(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    typed_then = plain(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
     now = resolved(cfg)
     settings.allow_targets = now.allow_targets  # what a folder may build is said by its user, not by the folder
     for override in overrides:

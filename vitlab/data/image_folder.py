@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -152,5 +153,6 @@ def _store(cache: Path, array: np.ndarray) -> None:
             np.save(file, array)
         temporary.replace(cache)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         _LOGGER.warning("decoded images are not kept: %s cannot be written (%s)", cache, error)

@@ -68,8 +68,9 @@ class TorchvisionSet:
                 raise OSError("data.source.download=false")
             return make(root, **split, download=True)
         except (OSError, URLError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
             raise FileNotFoundError(
-                f"{self.name} is not in data.root={root} and cannot be downloaded ({error}); "
+                f"{self.name} is not in data.root={root} and cannot be downloaded ({reason}); "
                 f"put {_PLACES[self.name]} into {root}, or set data.root to where it is"
             ) from error
 

@@ -121,6 +121,7 @@ class Trainer:
             self.model.compile()
 
         self.step = 0  # optimizer steps done
+        self.rows = 0  # rows of figures logged
         self.validated_step = 0  # the last step that was validated
         self.saved_step: int | None = None
         self.best = Best()
@@ -165,7 +166,7 @@ class Trainer:
         if evaluation is None:
             self.parts.stop.obey()
         assert evaluation is not None
-        self.tracker.log({**self._position(), "test/loss": evaluation.loss, "test/accuracy": evaluation.accuracy})
+        self._row({"test/loss": evaluation.loss, "test/accuracy": evaluation.accuracy})
         return evaluation
 
     def _remaining_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -210,6 +211,10 @@ class Trainer:
             "seconds": self.pace.seconds,
         }
 
+    def _row(self, figures: dict[str, float]) -> None:
+        self.tracker.log({**self._position(), **figures})
+        self.rows += 1
+
     def _finite_figures(self) -> Figures:
         """The figures since the last log line, after making sure that they are finite."""
         figures = self.window.read()
@@ -227,9 +232,8 @@ class Trainer:
 
     def _log(self) -> None:
         figures = self._finite_figures()
-        self.tracker.log(
+        self._row(
             {
-                **self._position(),
                 "train/loss": figures.loss,
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "grad_norm": figures.grad_norm,
@@ -246,7 +250,7 @@ class Trainer:
             evaluation = evaluate(model, self.val_batches, self.parts.augment, self.precision, self.parts.stop)
         if evaluation is None:
             return
-        self.tracker.log({**self._position(), "val/loss": evaluation.loss, "val/accuracy": evaluation.accuracy})
+        self._row({"val/loss": evaluation.loss, "val/accuracy": evaluation.accuracy})
         self.validated_step = self.step
         if evaluation.accuracy > self.best.accuracy:
             self.best = Best(evaluation.accuracy, evaluation.loss, self.step)
@@ -282,6 +286,7 @@ class Trainer:
         """All that a run needs to go on as if it had never stopped: tensors and plain values."""
         return {
             "step": self.step,
+            "rows": self.rows,
             "model": self.model.state_dict(),
             "ema": {"n_averaged": self.ema.n_averaged, "model": self.ema.module.state_dict()} if self.ema else None,
             "optimizer": self.optimizer.state_dict(),
@@ -308,7 +313,7 @@ class Trainer:
         self.precision.scaler.load_state_dict(state["scaler"])
         self.window.set_state(state["window"])
         self.step = self.saved_step = state["step"]
-        self.validated_step = state["validated_step"]
+        self.rows, self.validated_step = state["rows"], state["validated_step"]
         self.best = Best(**state["best"])
         self.pace = Pace(state["seconds"])
         if not set_generator_state(state["generators"]):

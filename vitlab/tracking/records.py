@@ -42,9 +42,9 @@ class Records:
         # What follows the last newline is nothing, or the torn row of a run that was killed.
         return [json.loads(line) for line in self._jsonl.read_text().split("\n")[:-1]]
 
-    def truncate(self, step: int) -> None:
-        """Forget the rows after ``step``, which a resumed run will write again, and a torn last row."""
-        kept = [row for row in self.rows() if (row["step"] or 0) <= step]
+    def truncate(self, count: int) -> None:
+        """Keep the first ``count`` rows: a resumed run will write the others again. A torn last row goes too."""
+        kept = self.rows()[:count]
         temporary = self._jsonl.with_name(self._jsonl.name + ".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(self._jsonl)

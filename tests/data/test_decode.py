@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitlab.data.decode import decode
+
+
+@pytest.fixture
+def save(tmp_path):
+    def saved(image, name="image.png", **settings):
+        image.save(tmp_path / name, **settings)
+        return tmp_path / name
+
+    return saved
+
+
+def test_an_image_of_the_right_size_and_mode_is_left_as_it_is(save, rng):
+    array = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert np.array_equal(decode(save(Image.fromarray(array)), 8, 3), array.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_mode_becomes_grey_or_colour(save, mode, channels):
+    image = Image.new("RGB", (8, 8), (200, 200, 200)).convert(mode)
+    path = save(image, "image.tif" if mode in ("CMYK", "YCbCr") else "image.png")
+    array = decode(path, 8, channels)
+    assert array.shape == (channels, 8, 8)
+    assert array.dtype == np.uint8
+    expected = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    assert np.abs(array.astype(int).reshape(channels, -1).T - expected.reshape(64, -1)).max() <= 1
+
+
+def test_transparency_lies_over_black(save):
+    image = Image.new("RGBA", (4, 4), (255, 255, 255, 0))
+    image.putpixel((1, 2), (255, 255, 255, 255))
+    array = decode(save(image), 4, 1)[0]
+    assert array[2, 1] == 255
+    assert array.sum() == 255
+
+
+@pytest.mark.parametrize("size", [(40, 20), (20, 40)])
+def test_it_is_scaled_to_cover_and_cut_at_the_centre(save, size):
+    image = Image.new("L", size, 0)
+    width, height = size
+    image.paste(255, (width // 2 - 10, height // 2 - 10, width // 2 + 10, height // 2 + 10))
+    assert decode(save(image), 10, 1).min() > 200
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_named(tmp_path, content):
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.png cannot be decoded"):
+        decode(path, 8, 3)
+
+
+def test_a_truncated_image_is_named(save, rng):
+    path = save(Image.fromarray(rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)), "half.jpg")
+    path.write_bytes(path.read_bytes()[:800])
+    with pytest.raises(ValueError, match=r"half\.jpg cannot be decoded"):
+        decode(path, 8, 3)
+
+
+def test_a_bomb_is_not_unpacked(save, monkeypatch):
+    path = save(Image.new("L", (100, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match="decompression bomb"):
+        decode(path, 8, 1)
