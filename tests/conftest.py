@@ -44,7 +44,7 @@ def command(tmp_path):
         return subprocess.run(
             [sys.executable, "-m", f"vitlab.{name}", *arguments],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
             capture_output=True,
             text=True,
             timeout=timeout,

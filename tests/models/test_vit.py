@@ -195,6 +195,15 @@ def test_stages_lead_to_the_same_logits_and_have_their_shapes(make_vit):
     assert torch.allclose(stages["block00"], block, atol=1e-6)
 
 
+def test_stages_drop_what_the_plain_pass_drops(make_vit):
+    model = make_vit(pos_drop=0.3, proj_drop=0.3, mlp_drop=0.3, drop_path=0.5)
+    images = torch.randn(8, 3, 8, 8)
+    torch.manual_seed(1)
+    plain = model(images)
+    torch.manual_seed(1)
+    assert torch.allclose(model.forward_stages(images)["logits"], plain, atol=1e-6)
+
+
 def test_a_mask_reaches_every_block(make_vit):
     model = make_vit().eval()
     images = torch.randn(2, 3, 8, 8)

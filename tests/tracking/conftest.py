@@ -4,12 +4,9 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # the two helpers beside this file
 
 KEY = "0123456789" * 4
 

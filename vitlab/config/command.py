@@ -45,6 +45,10 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raise
         code = _WRONG_COMMAND_LINE if isinstance(error, OverrideParseException) else _FAILED
         _fail(explain(error, config_name, sys.argv[1:]), code)
+    except OSError as error:  # of Hydra, which makes the folder of the run
+        if asked_for_traceback:
+            raise
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), _FAILED)
     finally:
         if not asked_for_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
