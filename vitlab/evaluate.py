@@ -40,8 +40,8 @@ def evaluate(cfg: DictConfig) -> float:
     from vitlab.engine.device import pick_device
     from vitlab.engine.evaluate import evaluate as evaluate_model
     from vitlab.engine.precision import Precision
+    from vitlab.engine.snapshot import weights_to_evaluate
     from vitlab.engine.stop import GracefulStop
-    from vitlab.engine.trainer import weights_to_evaluate
 
     with refusals_of("device"):
         device = pick_device(cfg.device)

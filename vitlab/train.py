@@ -139,6 +139,7 @@ def _build(
 
 def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, Any], resuming: bool) -> "Fanout":
     """The tracker of the run; a resumed run is brought back to its last checkpoint."""
+    from vitlab.engine.snapshot import restore
     from vitlab.tracking.console import Console
     from vitlab.tracking.fanout import Fanout
     from vitlab.tracking.records import Records
@@ -149,7 +150,7 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
     if resuming:
         state = trainer.parts.checkpoints.load_latest(console.say)
         if state is not None:
-            trainer.resume(state, console.say)
+            restore(trainer, state, console.say)
         records.truncate(trainer.rows)
         console.say(f"going on from step {trainer.step}")
     beside = []

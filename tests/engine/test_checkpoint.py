@@ -9,7 +9,7 @@ from vitlab.errors import VitlabError
 
 
 def state(step):
-    return {"step": step, "model": {"weight": torch.full((50, 50), float(step))}, "best": {"accuracy": 0.5}}
+    return {"step": step, "model": {"weight": torch.full((50, 50), float(step))}, "ema": None}
 
 
 @pytest.fixture

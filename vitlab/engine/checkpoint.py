@@ -79,7 +79,7 @@ def read(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise VitlabError(f"{path} cannot be read as a checkpoint ({_first_line(error)})") from error
-    if not isinstance(state, dict) or not {"step", "model"} <= state.keys():
+    if not isinstance(state, dict) or not {"step", "model", "ema"} <= state.keys():
         raise VitlabError(f"{path} is not a checkpoint of vitlab")
     return state
 

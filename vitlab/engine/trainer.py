@@ -1,7 +1,7 @@
 """The training loop: one plain loop with named parts, to be read from top to bottom."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitlab.duration import RunLength, parse
+from vitlab.engine.best import Best
 from vitlab.engine.checkpoint import BEST, LAST, Checkpoints, load_weights, read
 from vitlab.engine.contracts import Augment, Data, Objective, Optimizer, Schedule, StopSignal, Tracker
 from vitlab.engine.device import pick_device
@@ -16,7 +17,8 @@ from vitlab.engine.ema import averaged
 from vitlab.engine.evaluate import Evaluation, evaluate
 from vitlab.engine.pace import Pace
 from vitlab.engine.precision import Precision
-from vitlab.engine.seeding import augmentation_rng, generator_state, set_generator_state
+from vitlab.engine.seeding import augmentation_rng
+from vitlab.engine.snapshot import snapshot, weights_to_evaluate
 from vitlab.engine.window import Figures, Window
 from vitlab.errors import VitlabError
 
@@ -33,15 +35,6 @@ class Parts:
     schedule: Schedule
     checkpoints: Checkpoints
     stop: StopSignal
-
-
-@dataclass(frozen=True)
-class Best:
-    """The validation that the run is judged by: highest accuracy, the earliest of equals."""
-
-    accuracy: float = -1.0
-    loss: float = float("inf")
-    step: int = 0
 
 
 class Trainer:
@@ -269,7 +262,7 @@ class Trainer:
     def _save(self, name: str) -> None:
         self._finite_figures()
         with self.pace.paused():
-            self.parts.checkpoints.save(name, self.state())
+            self.parts.checkpoints.save(name, snapshot(self))
         self.saved_step = self.step
 
     def figures(self) -> dict[str, Any]:
@@ -281,46 +274,3 @@ class Trainer:
             "best_step": self.best.step if validated else None,
             **self._position(),
         }
-
-    def state(self) -> dict[str, Any]:
-        """All that a run needs to go on as if it had never stopped: tensors and plain values."""
-        return {
-            "step": self.step,
-            "rows": self.rows,
-            "model": self.model.state_dict(),
-            "ema": {"n_averaged": self.ema.n_averaged, "model": self.ema.module.state_dict()} if self.ema else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.precision.scaler.state_dict(),
-            "generators": generator_state(),
-            "best": asdict(self.best),
-            "validated_step": self.validated_step,
-            "window": self.window.state(),
-            "seconds": self.pace.seconds,
-        }
-
-    def resume(self, state: dict[str, Any], say: Callable[[str], None]) -> None:
-        """Take up the ``state`` of a checkpoint.
-
-        Raises:
-            VitlabError: it is of another architecture.
-        """
-        folder = self.parts.checkpoints.folder
-        load_weights(self.model, state["model"], folder)
-        if self.ema is not None and state["ema"] is not None:
-            self.ema.n_averaged.copy_(state["ema"]["n_averaged"])
-            load_weights(self.ema.module, state["ema"]["model"], folder)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.precision.scaler.load_state_dict(state["scaler"])
-        self.window.set_state(state["window"])
-        self.step = self.saved_step = state["step"]
-        self.rows, self.validated_step = state["rows"], state["validated_step"]
-        self.best = Best(**state["best"])
-        self.pace = Pace(state["seconds"])
-        if not set_generator_state(state["generators"]):
-            say("the checkpoint is from other devices: dropout draws other numbers from here on")
-
-
-def weights_to_evaluate(state: dict[str, Any]) -> dict[str, Any]:
-    """The weights in a checkpoint that count: the averaged ones where the run averages them."""
-    weights: dict[str, Any] = state["ema"]["model"] if state["ema"] is not None else state["model"]
-    return weights
