@@ -6,7 +6,7 @@ from vitlab import provenance
 from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
-from vitlab.config.rules import refuse_illegal
+from vitlab.config.rules import refuse_illegal, whole_number
 from vitlab.errors import VitlabError
 from vitlab.runs import open_run, write_json
 
@@ -30,6 +30,9 @@ def evaluate(cfg: DictConfig) -> float:
     for key, legal in (("split", _SPLITS), ("checkpoint", _CHECKPOINTS)):
         if cfg[key] not in legal:
             raise VitlabError(f"{key}={cfg[key]} is not one of {', '.join(legal)}")
+    whole_number(cfg, "batch_size", 1)
+    if cfg.run is None:
+        raise VitlabError("run= is missing: it names the folder of a run, as in run=outputs/DATE/TIME")
     run = open_run("run", cfg.run)
     settings = saved.load(run)
     if cfg.data_root is not None:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -61,10 +61,10 @@ def _telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     def telling(cfg: DictConfig) -> Any:
         try:
             return task(cfg)
-        except VitlabError as error:
+        except (VitlabError, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.RUN:
-                _fail(str(error), _FAILED)  # here, because Hydra would put words of its own before it
-            print(f"vitlab: {error}", file=sys.stderr)
+                _fail(explain(error), _FAILED)  # here, because Hydra would put words of its own before it
+            print(f"vitlab: {explain(error)}", file=sys.stderr)
             raise
 
     return telling
@@ -75,7 +75,7 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def explain(error: Exception, config_name: str, arguments: list[str]) -> str:
+def explain(error: Exception, config_name: str = "train", arguments: Sequence[str] = ()) -> str:
     """One message for ``error``, with the legal names nearest to a misspelt one."""
     if isinstance(error, VitlabError):
         return str(error)
@@ -91,10 +91,10 @@ def explain(error: Exception, config_name: str, arguments: list[str]) -> str:
     if unknown:
         key = unknown[1]
         return f"{key} is no setting here{did_you_mean(key, _legal_keys(config_name, key, arguments))}"
-    return str(error).strip()
+    return str(error).strip().splitlines()[0]
 
 
-def _legal_keys(config_name: str, wrong: str, arguments: list[str]) -> list[str]:
+def _legal_keys(config_name: str, wrong: str, arguments: Sequence[str]) -> list[str]:
     """Keys and groups that could have been meant: those of the same command line without its wrong part."""
     overrides = [a for a in arguments if "=" in a and not a.startswith("-") and not a.startswith(wrong)]
     groups = [str(folder.relative_to(conf_dir())) for folder in conf_dir().glob("**/") if folder != conf_dir()]

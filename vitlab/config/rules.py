@@ -45,9 +45,9 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
         VitlabError: the first rule that is broken.
     """
     for key in _COUNTS:
-        _whole_number(cfg, key, 1)
+        whole_number(cfg, key, 1)
     for key in _COUNTS_FROM_ZERO:
-        _whole_number(cfg, key, 0)
+        whole_number(cfg, key, 0)
     for key in _RATES:
         _number(cfg, key, "a rate lies in 0 <= rate < 1", lambda x: 0 <= x < 1)
     for key in _OPEN_SHARES:
@@ -64,17 +64,22 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
     _patch_divides_image(cfg)
 
 
+def whole_number(cfg: DictConfig, key: str, least: int) -> None:
+    """Refuse a value of ``key`` that is not a whole number from ``least`` up; null and a missing key are left alone.
+
+    Raises:
+        VitlabError: it is something else.
+    """
+    value = OmegaConf.select(cfg, key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise VitlabError(f"{key}={value} is not a whole number from {least} up; try {_nearest_count(value, least)}")
+
+
 def nearest_divisors(number: int, to: int) -> str:
     """The divisors of ``number`` just below and above ``to``, in words: ``4 or 6``."""
     divisors = [d for d in range(1, number + 1) if number % d == 0]
     below, above = [d for d in divisors if d < to], [d for d in divisors if d > to]
     return " or ".join(str(d) for d in [*below[-1:], *above[:1]])
-
-
-def _whole_number(cfg: DictConfig, key: str, least: int) -> None:
-    value = OmegaConf.select(cfg, key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise VitlabError(f"{key}={value} is not a whole number from {least} up; try {_nearest_count(value, least)}")
 
 
 def _nearest_count(value: Any, least: int) -> int:

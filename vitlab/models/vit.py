@@ -191,10 +191,10 @@ class ViT(nn.Module):
         class_token = self.cls_token.expand(len(patches), -1, -1)  # [B, 1, D]
         return torch.cat([class_token, patches], dim=1)  # [B, T, D]
 
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that are tokens and positions, not weights: optimizers let them be."""
-        names = {f"position.{name}" for name, _ in self.position.named_parameters()}
-        return names | ({"cls_token"} if self.cls_token is not None else set())
+    def no_weight_decay(self) -> list[str]:
+        """Names of the parameters that are tokens and positions, not weights, always in the same order."""
+        positions = [f"position.{name}" for name, _ in self.position.named_parameters()]
+        return [*["cls_token"] * (self.cls_token is not None), *positions]
 
 
 def _refuse_sizes(**sizes: float) -> None:

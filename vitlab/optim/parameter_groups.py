@@ -17,7 +17,7 @@ def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
         The groups that are not empty, each with ``name`` and ``params``, ``no_decay`` with ``weight_decay`` 0.
     """
     named_by_model = getattr(model, "no_weight_decay", None)
-    undecayed = named_by_model() if callable(named_by_model) else set()
+    undecayed = named_by_model() if callable(named_by_model) else []
     groups: dict[str, dict[str, Any]] = {
         "hidden_matrices": {"params": []},
         "other_weights": {"params": []},
