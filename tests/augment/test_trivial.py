@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,37 @@ def test_weaker_draws_change_less():
         return (TrivialAugment(strongest)(batch, np.random.default_rng(0)) - batch).abs().mean()
 
     assert distance(0.1) < distance(1.0)
+
+
+def test_each_image_keeps_its_place():
+    batch = images(64)
+    alone = torch.zeros_like(batch)
+    alone[17] = batch[17]
+    together, lonely = (TrivialAugment()(b, np.random.default_rng(0)) for b in (batch, alone))
+    assert torch.equal(together[17], lonely[17])
+
+
+def test_strengths_are_even_between_the_weakest_and_the_strongest(monkeypatch):
+    seen = {}
+    space = wide_space(32)
+
+    def recorder(name):
+        def record(images, strength):
+            seen[name] = strength
+            return images
+
+        return record
+
+    recorders = tuple(replace(o, apply=recorder(o.apply.__name__)) for o in space)
+    monkeypatch.setattr("vitlab.augment.trivial.wide_space", lambda size: recorders)
+    TrivialAugment()(images(7000, 1, 2), np.random.default_rng(0))
+    assert sum(len(strengths) for strengths in seen.values()) == 7000
+    assert set(seen["posterize"].tolist()) == {8, 7, 6, 5, 4, 3, 2}
+    for operation in space:
+        strengths = seen[operation.apply.__name__]
+        ends = sorted((-operation.strongest if operation.signed else operation.weakest, operation.strongest))
+        assert [strengths.min().item(), strengths.max().item()] == pytest.approx(ends)
+        assert strengths.mean().item() == pytest.approx(sum(ends) / 2, abs=0.1 * (ends[1] - ends[0]))
 
 
 def test_the_draws_are_those_of_the_generator():

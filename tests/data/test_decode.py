@@ -31,6 +31,21 @@ def test_every_mode_becomes_grey_or_colour(save, mode, channels):
     assert np.abs(array.astype(int).reshape(channels, -1).T - expected.reshape(64, -1)).max() <= 1
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("deep.png", np.uint16), ("deep.tif", np.uint16), ("deep.tif", np.int32)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_sixteen_bits_the_upper_eight_are_kept(save, rng, name, dtype, channels):
+    values = rng.integers(0, 2**16, (8, 8)).astype(dtype)
+    array = decode(save(Image.fromarray(values), name), 8, channels)
+    assert all(np.array_equal(channel, values >> 8) for channel in array)
+
+
+@pytest.mark.parametrize("value", [0.5, -1, 2**16])
+def test_numbers_that_are_no_grey_are_refused(save, value):
+    path = save(Image.fromarray(np.full((4, 4), value, np.float32 if value == 0.5 else np.int32)), "odd.tif")
+    with pytest.raises(ValueError, match=r"odd\.tif cannot be decoded.*not whole numbers of 16 bits"):
+        decode(path, 4, 1)
+
+
 def test_transparency_lies_over_black(save):
     image = Image.new("RGBA", (4, 4), (255, 255, 255, 0))
     image.putpixel((1, 2), (255, 255, 255, 255))

@@ -87,6 +87,14 @@ def test_a_change_in_the_folder_is_seen(read, write_folder, change):
     assert not torch.equal(read(root)[0]["train"].images, before)
 
 
+def test_splits_whose_files_agree_in_name_size_and_time_are_not_mistaken_for_each_other(read, write_folder):
+    root = write_folder({"train": {"a": 2}, "test": {"a": 2}}, ending="bmp")
+    for path in root.rglob("*.bmp"):
+        os.utime(path, (0, 0))
+    splits, _ = read(root)
+    assert not torch.equal(splits["train"].images, splits["test"].images)
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"garbage"])
 def test_a_damaged_cache_is_made_anew(read, write_folder, tmp_path, damage):
@@ -127,6 +135,11 @@ def test_an_empty_class_is_named(read, write_folder):
 def test_a_folder_without_classes_is_named(read, tmp_path):
     with pytest.raises(ValueError, match="holds no class folders"):
         read(tmp_path)
+
+
+def test_splits_without_train_are_not_taken_for_classes(read, write_folder):
+    with pytest.raises(ValueError, match="holds val/ and test/ but no train/"):
+        read(write_folder({"val": {"cat": 2}, "test": {"cat": 2}}))
 
 
 def test_classes_that_differ_between_splits_are_named(read, write_folder):

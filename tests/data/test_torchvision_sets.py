@@ -38,15 +38,32 @@ def test_svhn_is_read_and_its_zero_is_zero(svhn):
     assert names == tuple("0123456789")
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a closed port: no test reaches for the network
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize(
     ("name", "file"),
     [("CIFAR10", "cifar-10-python.tar.gz"), ("CIFAR100", "cifar-100-python"), ("MNIST", "ubyte"), ("SVHN", "mat")],
 )
-def test_what_cannot_be_fetched_is_said_with_what_to_put_where(tmp_path, name, file, monkeypatch):
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a closed port: no test reaches for the network
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+def test_what_cannot_be_fetched_is_said_with_what_to_put_where(tmp_path, name, file):
     with pytest.raises(FileNotFoundError, match=f"cannot be downloaded.*put .*{file}.* into {tmp_path}"):
         read(name, tmp_path, size=28 if name == "MNIST" else 32, channels=1 if name == "MNIST" else 3)
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("kept", [0, 12])
+def test_a_torn_file_is_said_with_what_to_put_where(mnist, file, kept):
+    root, _, _ = mnist("MNIST")
+    path = root / "MNIST" / "raw" / file
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(FileNotFoundError, match=f"MNIST cannot be read from data.root={root}.*put MNIST/raw"):
+        read("MNIST", root, size=28, channels=1)
 
 
 def test_nothing_is_fetched_if_that_is_not_wanted(tmp_path):
@@ -58,6 +75,11 @@ def test_another_size_is_refused(cifar):
     root, _, _ = cifar("CIFAR10")
     with pytest.raises(ValueError, match=r"\(3, 32, 32\), not \(3, 64, 64\)"):
         read("CIFAR10", root, size=64)
+
+
+def test_no_root_is_refused():
+    with pytest.raises(ValueError, match="data.root=null, but MNIST needs a folder"):
+        read("MNIST", None)
 
 
 def test_an_unknown_set_is_refused():

@@ -1,7 +1,7 @@
 """The operations of automatic augmentation, each on a batch in which every image has a strength of its own.
 
 They are those of AutoAugment (Cubuk et al. 2019, table 6), as torchvision has them for one image at a time.
-Shapes: G images of a group, C channels, H x W pixels, in 0..1; strengths [G].
+Shapes: G images of a group, C channels, H = W pixels, in 0..1; strengths [G].
 """
 
 import math
@@ -63,8 +63,8 @@ def _grey(images: Tensor) -> Tensor:
     """Brightness as the eye sees it: [G, 1, H, W]."""
     if images.shape[1] == 1:
         return images
-    luma = torch.tensor(_LUMA, device=images.device)[:, None, None]
-    return (images * luma).sum(dim=1, keepdim=True)
+    red, green, blue = images.unbind(dim=1)  # [G, H, W] each
+    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue)[:, None]
 
 
 def brightness(images: Tensor, strength: Tensor) -> Tensor:

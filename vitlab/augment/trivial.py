@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vitlab.augment import ops
@@ -76,16 +77,18 @@ class TrivialAugment:
         chosen = rng.integers(0, len(space), len(images))
         level = rng.integers(0, _LEVELS, len(images)) / (_LEVELS - 1) * self.strongest  # [B] in 0..1
         sign = rng.choice([-1.0, 1.0], len(images))
-        out = images.clone()
-        for number, operation in enumerate(space):
-            group = np.flatnonzero(chosen == number)
-            if len(group) == 0:
-                continue
-            strength = operation.weakest + level[group] * (operation.strongest - operation.weakest)
-            if operation.signed:
-                strength = strength * sign[group]
-            if operation.whole:
-                strength = np.round(strength)
-            index = send(group, images.device)
-            out[index] = operation.apply(images[index], send(strength, images.device))
+        table = np.array([(o.weakest, o.strongest, o.signed, o.whole) for o in space])
+        weakest, strongest, signed, whole = table[chosen].T  # [B] each
+        strength = weakest + level * (strongest - weakest)
+        strength = np.where(signed > 0, strength * sign, strength)
+        strength = np.where(whole > 0, np.round(strength), strength)
+        # Sorted by operation, each has one run of images: two transfers serve all of them.
+        order = np.argsort(chosen, kind="stable")
+        sizes = np.bincount(chosen, minlength=len(space)).tolist()
+        groups = torch.split(send(order, images.device), sizes)
+        strengths = torch.split(send(strength[order], images.device), sizes)
+        out = torch.empty_like(images)
+        for operation, group, of_group in zip(space, groups, strengths, strict=True):
+            if len(group) > 0:
+                out[group] = operation.apply(images[group], of_group)
         return out

@@ -6,12 +6,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 _MODES = {1: "L", 3: "RGB"}
+_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # grey of more than 8 bits
 
 
 def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
     """Decode one image: scaled so that it covers a square (bicubic, antialiased), then cut at its centre.
 
-    Grey images become colour ones and the other way round as is wanted; transparency is laid over black.
+    Grey images become colour ones and the other way round as is wanted; of 16 bits of grey the upper 8 are kept;
+    transparency is laid over black.
 
     Args:
         path: any format that Pillow reads.
@@ -22,11 +24,14 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
         uint8 [C, H, W].
 
     Raises:
-        ValueError: the file is no image, is damaged, or is dangerously large; it is named.
+        ValueError: the file is no image, is damaged, is dangerously large, or holds numbers that are no 8 or 16 bits of
+            grey; it is named.
     """
     try:
         with Image.open(path) as file:
             image: Image.Image = ImageOps.exif_transpose(file)
+            if image.mode in _DEEP:
+                image = _eight_bits(image)
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
@@ -37,3 +42,11 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be decoded as an image ({str(error).splitlines()[0]})") from error
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The upper 8 of 16 bits of grey; Pillow's own conversion would turn all but the darkest into white."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() >= 2**16:
+        raise ValueError("its values are not whole numbers of 16 bits, so that nothing says what is black and white")
+    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))

@@ -41,7 +41,8 @@ class ImageFolder:
 
         Raises:
             FileNotFoundError: there is no such folder.
-            ValueError: it holds no classes, an empty class, a damaged image, or splits with different classes.
+            ValueError: it holds no classes, an empty class, a damaged image, splits with different classes, or splits
+                without train/.
         """
         root = request.root
         if root is None or not root.is_dir():
@@ -49,7 +50,9 @@ class ImageFolder:
                 f"data.root={root} is not a folder; it must hold train/ and test/, or class folders"
             )
         folders = {name: root / name for name in _SPLITS if (root / name).is_dir()}
-        if "train" not in folders:
+        if folders and "train" not in folders:
+            raise ValueError(f"{root} holds {' and '.join(f'{name}/' for name in folders)} but no train/")
+        if not folders:
             folders = {"train": root}
         elif "test" not in folders and "val" in folders:
             folders["test"] = folders.pop("val")
@@ -105,8 +108,9 @@ def _list(folder: Path, names: tuple[str, ...]) -> Files:
 
 
 def _key(paths: Iterable[Path], folder: Path, shape: tuple[int, ...]) -> str:
-    """A name that changes with any file's name, size or time, and with what is wanted of them."""
-    sha = hashlib.sha256(f"{_FORMAT} {shape}".encode())
+    """A name that changes with any file's place, name, size or time, and with what is wanted of them."""
+    # Unpacked archives of uncompressed images may agree in all but the place: without it test could be read as train.
+    sha = hashlib.sha256(f"{_FORMAT} {shape} {folder.resolve()}".encode(errors="surrogateescape"))
     for path in paths:
         stat = path.stat()
         sha.update(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))

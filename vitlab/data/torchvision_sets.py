@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 
@@ -16,6 +15,8 @@ _PLACES = {
     "FashionMNIST": "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte",
     "SVHN": "train_32x32.mat and test_32x32.mat",
 }
+# How torchvision says that a set is not there, or not whole.
+_UNREADABLE = (RuntimeError, ValueError, AssertionError)
 
 
 class TorchvisionSet:
@@ -39,9 +40,11 @@ class TorchvisionSet:
         """The official train and test splits.
 
         Raises:
-            FileNotFoundError: the set is not there and cannot be fetched; says what to put where.
-            ValueError: its images have another size or other channels than are wanted.
+            FileNotFoundError: the set is not there, or damaged, and cannot be fetched; says what to put where.
+            ValueError: its images have another size or other channels than are wanted, or there is no root.
         """
+        if request.root is None:
+            raise ValueError(f"data.root=null, but {self.name} needs a folder; try data.root=data")
         train, test = self._open(request.root, train=True), self._open(request.root, train=False)
         splits: dict[str, Pixels | Files] = {"train": _arrays(train), "test": _arrays(test)}
         shape = tuple(splits["train"].images.shape[1:])  # type: ignore[union-attr]
@@ -61,16 +64,16 @@ class TorchvisionSet:
         split = {"split": "train" if train else "test"} if self.name == "SVHN" else {"train": train}
         try:
             return make(root, **split, download=False)
-        except RuntimeError:
-            pass  # torchvision's way to say that it is not there
+        except _UNREADABLE:
+            pass
         try:
             if not self.download:
                 raise OSError("data.source.download=false")
             return make(root, **split, download=True)
-        except (OSError, URLError, RuntimeError) as error:
+        except (OSError, *_UNREADABLE) as error:
             reason = " ".join(str(error).split())
             raise FileNotFoundError(
-                f"{self.name} is not in data.root={root} and cannot be downloaded ({reason}); "
+                f"{self.name} cannot be read from data.root={root} and cannot be downloaded ({reason}); "
                 f"put {_PLACES[self.name]} into {root}, or set data.root to where it is"
             ) from error
 
