@@ -54,6 +54,7 @@ def test_the_seed_recipe_is_exactly_the_seed_s(compose):
     assert (cfg.scheduler.hold, cfg.scheduler.warmup, cfg.scheduler.floor) == ("1 epoch", "0 steps", 0)
     assert (cfg.data.mean, cfg.data.std) == ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
     assert cfg.data.select_on_test is True
+    assert cfg.objective.label_smoothing == 0
     model = cfg.model
     assert (model.embed_dim, model.depth, model.num_heads, model.patch_size, model.mlp_ratio) == (192, 8, 6, 4, 4)
     assert (model.mlp_drop, model.drop_path, model.drop_path_schedule) == (0.1, 0.1, "constant")

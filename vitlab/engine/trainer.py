@@ -143,7 +143,7 @@ class Trainer:
                 self._save(LAST)
             self.parts.stop.obey()
             if self._out_of_patience():
-                tracker.say(f"val accuracy has not risen since step {self.best.step}: stopped at step {self.step}")
+                tracker.say(f"val accuracy has not risen since step {self.best.risen_at}: stopped at step {self.step}")
                 self._save(LAST)
                 break
 
@@ -245,8 +245,8 @@ class Trainer:
             return
         self._row({"val/loss": evaluation.loss, "val/accuracy": evaluation.accuracy})
         self.validated_step = self.step
-        if evaluation.accuracy > self.best.accuracy:
-            self.best = Best(evaluation.accuracy, evaluation.loss, self.step)
+        self.best = self.best.after(evaluation.accuracy, evaluation.loss, self.step)
+        if self.best.step == self.step:
             self._save(BEST)
 
     def _finish_interrupted_validation(self) -> None:
@@ -257,7 +257,7 @@ class Trainer:
             self.parts.stop.obey()
 
     def _out_of_patience(self) -> bool:
-        return self.patience is not None and self.step - self.best.step >= self.patience
+        return self.patience is not None and self.step - self.best.risen_at >= self.patience
 
     def _save(self, name: str) -> None:
         self._finite_figures()
