@@ -24,6 +24,9 @@ class ServedRun:
     exit_code: int | None = None
 
 
+KEY = "0123456789" * 4  # of the form that W&B takes
+
+
 class WandbServer:
     """Serves on a free port while its context is open; set ``failing`` to answer everything with status 500."""
 

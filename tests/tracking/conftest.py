@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-KEY = "0123456789" * 4
+from wandb_server import KEY, WandbServer
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +38,6 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, key: None) -> Iterator[Any]:
     """A running stand-in for the W&B server, and a key for it."""
-    from wandb_server import WandbServer
-
     with WandbServer() as running:
         monkeypatch.setenv("WANDB_BASE_URL", running.url)
         yield running

@@ -2,8 +2,8 @@ import logging
 import socket
 
 import pytest
-from conftest import KEY
 from wandb_file import read_run
+from wandb_server import KEY
 
 from vitlab.tracking.wandb_run import open_run, reason
 
