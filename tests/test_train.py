@@ -117,6 +117,8 @@ def test_a_sweep_is_three_jobs_three_folders_and_three_runs_in_one_group(command
     assert [run.config["model"]["depth"] for run in wandb_runs] == [1, 2, 3]
     assert [run.name.split(",")[0] for run in wandb_runs] == ["model.depth=1", "model.depth=2", "model.depth=3"]
     assert all(run.exit_code == 0 for run in wandb_runs)
+    assert command("evaluate", f"run={folders[1]}").returncode == 0
+    assert "this run is done" in command("train", f"resume={folders[1]}").stderr
 
 
 def test_a_job_that_is_refused_does_not_stop_the_others(command, quick, runs):
@@ -133,7 +135,8 @@ def test_a_job_that_is_refused_does_not_stop_the_others(command, quick, runs):
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(command, quick, tmp_path, number):
-    arguments = [*quick, *EVERYTHING, "trainer.epochs=12", "trainer.log_every=3 steps", "scheduler.warmup=5 steps"]
+    tracked = [q for q in quick if q != "tracker=none"]
+    arguments = [*tracked, *EVERYTHING, "trainer.epochs=12", "trainer.log_every=3 steps", "scheduler.warmup=5 steps"]
     done = command("train", *arguments, "hydra.run.dir=unbroken")
     assert done.returncode == 0, done.stderr
     broken = tmp_path / "broken"
@@ -151,6 +154,9 @@ def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(comm
     assert summary(broken)["status"] == "done"
     assert same(weights(broken), weights(tmp_path / "unbroken"))
     assert untimed(broken) == untimed(tmp_path / "unbroken")
+    first, second = (read_run(file) for file in sorted(broken.glob("wandb/*/*.wandb"), key=lambda p: p.stat().st_mtime))
+    assert (first.id, first.name, first.exit_code) == (second.id, second.name, 128 + number)
+    assert second.exit_code == 0
     again = command("train", f"resume={broken}")
     assert again.returncode == 1
     assert "this run is done" in again.stderr
@@ -161,14 +167,14 @@ def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(comm
 def test_killed_without_warning_it_goes_on_from_the_last_checkpoint(command, quick, tmp_path):
     arguments = [*quick, *EVERYTHING, "trainer.epochs=8", "trainer.log_every=2 steps"]
     assert command("train", *arguments, "hydra.run.dir=unbroken").returncode == 0
-    broken = tmp_path / "broken"
-    process = start(tmp_path, *arguments, "hydra.run.dir=broken")
+    broken = tmp_path / "it's broken, a=b"
+    process = start(tmp_path, *arguments, "hydra.run.dir='it\\'s broken, a=b'")
     wait_until(lambda: (broken / "metrics.jsonl").exists() and len(rows(broken)) > 16)
     process.kill()
     process.communicate()
     torn = broken / "checkpoints" / "last.pt"
     torn.write_bytes(torn.read_bytes()[:-1000])
-    resumed = command("train", "resume=broken")
+    resumed = command("train", f"resume={broken}")
     assert resumed.returncode == 0, resumed.stderr
     assert "last.pt cannot be read as a checkpoint" in resumed.stdout
     assert "going on from best.pt" in resumed.stdout

@@ -155,12 +155,12 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
         console.say(f"going on from step {trainer.step}")
     beside = []
     if cfg.tracker is not None:
-        job = HydraConfig.get()
-        sweep = "_".join(Path(job.sweep.dir).parts[-2:]) if job.mode == RunMode.MULTIRUN else None
+        in_sweep = (run.path.parent / "multirun.yaml").exists()
+        sweep = "_".join(run.path.parts[-3:-1]) if in_sweep else None
+        name = ",".join(saved.load_overrides(run))
         make = build(cfg, "tracker", cfg.allow_targets)
-        config = {**plain(resolved(cfg)), **cost}
         with refusals_of("tracker"):
-            beside.append(make(run.path, config, sweep, ",".join(plain(job.overrides.task)), console.say))
+            beside.append(make(run.path, {**plain(resolved(cfg)), **cost}, sweep, name, console.say))
     return Fanout(records, console, beside)
 
 

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 from vitlab.errors import Interrupted, VitlabError, did_you_mean
 
+_RUN_FOLDERS = ("run", "resume")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
@@ -27,6 +28,7 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     ``HYDRA_FULL_ERROR=1`` in the environment asks for the traceback, as in every Hydra application.
     """
     register_resolvers()
+    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     if not asked_for_traceback:
         task = _telling(task)
@@ -52,6 +54,15 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     finally:
         if not asked_for_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
+
+
+def _quoted(argument: str) -> str:
+    """``argument`` with the folder of a run in quotes: the name of a sweep's job holds signs that Hydra would read."""
+    key, _, value = argument.partition("=")
+    if key not in _RUN_FOLDERS or not value or value == "null" or value[0] in "\"'":
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def _telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -82,7 +93,8 @@ def explain(error: Exception, config_name: str = "train", arguments: Sequence[st
     if refused := re.search(r"VitlabError raised while resolving interpolation: (.*)", str(error)):
         return refused[1]
     if isinstance(error, OverrideParseException):
-        return f"'{error.override}' is not an override; write key=value, as in model.depth=4"
+        hint = "write key=value, as in model.depth=4, and a value with signs in quotes"
+        return f"'{error.override}' is not an override; {hint}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = [option for option in error.options if not option.startswith("_")]

@@ -32,6 +32,12 @@ def load(run: RunFolder) -> DictConfig:
     return settings
 
 
+def load_overrides(run: RunFolder) -> list[str]:
+    """What was typed when ``run`` began."""
+    overrides: list[str] = plain(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    return overrides
+
+
 def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """The settings with which ``run`` goes on: its own, apart from what is free to change.
 
@@ -47,7 +53,7 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
         hint = f"python -m vitlab.evaluate run={run.path} shows its figures"
         raise VitlabError(f"resume={run.path}: this run is done; {hint}")
     settings = load(run)
-    typed_then = plain(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    typed_then = load_overrides(run)
     now = resolved(cfg)
     settings.allow_targets = now.allow_targets  # what a folder may build is said by its user, not by the folder
     for override in overrides:
