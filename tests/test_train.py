@@ -143,8 +143,9 @@ def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(comm
     process = start(tmp_path, *arguments, "hydra.run.dir=broken")
     wait_until(lambda: (broken / "metrics.jsonl").exists() and len(rows(broken)) > 12)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
+    assert "resume=broken goes on from there" in stdout
     assert summary(broken)["status"] == "interrupted"
     assert "Traceback" not in stderr
     stopped_at = read(broken / "checkpoints" / "last.pt")["step"]

@@ -178,6 +178,8 @@ def _finish(
             write_json(run.summary, {"status": status, **summary})
         return
     tracker.finish(status, {**trainer.figures(), **summary}, exit_code)
+    if status == "interrupted":
+        tracker.say(f"stopped at step {trainer.step}; resume={os.path.relpath(run.path)} goes on from there")
     if "test_accuracy" in summary:
         tracker.say(f"test accuracy {summary['test_accuracy']:.2%} with the weights of step {trainer.best.step}")
 
