@@ -24,6 +24,7 @@ EVERYTHING = (  # whatever draws random numbers or has a state
     "trainer.ema_decay=0.9",
     "trainer.accumulate=2",
     "optimizer=muon",
+    "trainer.batch_size=128",
 )
 
 
