@@ -233,6 +233,15 @@ def test_a_limit_of_batches_makes_short_epochs(make_trainer):
     assert tracker.rows[-1]["images_seen"] == 64
 
 
+def test_a_limited_validation_sees_a_draw_of_the_split_and_always_the_same(make_trainer):
+    whole, limited, again = make_trainer(), make_trainer(limit_batches=1), make_trainer(limit_batches=1)
+    for trainer in (limited, again):
+        trainer.val_batches.batch_size = 8
+    (first, _), (drawn, _), (same_draw, _) = (next(iter(t.val_batches.epoch(0))) for t in (whole, limited, again))
+    assert not torch.equal(drawn[:8], first[:8])
+    assert torch.equal(drawn, same_draw)
+
+
 def test_without_progress_it_stops_after_its_patience(make_trainer):
     trainer = make_trainer(epochs=50, patience="3 epochs", schedule=lambda step, run: 0.0, ema_decay=None)
     tracker = trained(trainer)

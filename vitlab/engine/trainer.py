@@ -93,8 +93,10 @@ class Trainer:
             )
 
         self.train_batches = batches("train", batch_size, shuffle=True)
-        self.val_batches = batches("val", eval_batch_size, shuffle=False)
-        self.test_batches = batches("test", eval_batch_size, shuffle=False)
+        # A part of a split must be a draw from it: folders are sorted, and their first images all of one class.
+        draw = limit_batches is not None
+        self.val_batches = batches("val", eval_batch_size, shuffle=draw)
+        self.test_batches = batches("test", eval_batch_size, shuffle=draw)
         self.batch_size = batch_size
         per_epoch = len(self.train_batches)
         self.length = RunLength(max_steps if max_steps is not None else epochs * per_epoch, per_epoch)
