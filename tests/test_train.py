@@ -156,7 +156,9 @@ def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(comm
     assert summary(broken)["status"] == "done"
     assert same(weights(broken), weights(tmp_path / "unbroken"))
     assert untimed(broken) == untimed(tmp_path / "unbroken")
-    first, second = (read_run(file) for file in sorted(broken.glob("wandb/*/*.wandb"), key=lambda p: p.stat().st_mtime))
+    first, second = (
+        read_run(file) for file in sorted(broken.glob("wandb/offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime)
+    )
     assert (first.id, first.name, first.exit_code) == (second.id, second.name, 128 + number)
     assert second.exit_code == 0
     again = command("train", f"resume={broken}")
@@ -254,6 +256,8 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_there(command, quic
         (["data=image_folder", "data.root=nowhere"], "nowhere is not a folder; it must hold train/"),
         (["trainer.device=tpu"], "device=tpu is not known"),
         (["data.num_classes=7"], "num_classes=7, but the images have 10 classes"),
+        (["scheduler=one_cycle", "scheduler.start=0"], "trainer, optimizer or scheduler: division by zero"),
+        (["scheduler.floor=abc"], "trainer, optimizer or scheduler: unsupported operand"),
         (["trainer.limit_batches=0"], "trainer.limit_batches=0"),
         (["optimizer.betas=[0.9,2.0]"], "optimizer: Invalid beta parameter"),
     ],

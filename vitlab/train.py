@@ -128,7 +128,7 @@ def _build(
         "flops_per_image": flops_per_image(model, data.spec.channels, data.spec.image_size),
     }
     make_trainer = build(cfg, "trainer", allow)
-    with refusals_of("trainer or optimizer"):
+    with refusals_of("trainer, optimizer or scheduler"):
         trainer: Trainer = make_trainer(parts, cfg.seed)
     hashes = data.hashes()
     provenance.refuse_other_data(run, hashes)

@@ -253,6 +253,18 @@ def test_without_progress_it_stops_after_its_patience(make_trainer):
     assert again.step == 16
 
 
+def test_patience_waits_for_the_first_validation(make_trainer):
+    trainer = make_trainer(epochs=3, patience="1 step", validate_every="6 steps", schedule=lambda step, run: 0.0)
+    trained(trainer)
+    assert trainer.step == 7
+    assert trainer.best.step == 6
+
+
+def test_a_schedule_that_cannot_be_computed_is_refused_before_the_first_step(make_trainer):
+    with pytest.raises(ZeroDivisionError):
+        make_trainer(schedule=lambda step, run: 1 / 0)
+
+
 def test_the_average_is_what_is_validated_and_kept_as_best(make_trainer):
     trainer = make_trainer(epochs=1, ema_decay=0.9)
     trained(trainer)

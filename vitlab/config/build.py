@@ -14,6 +14,8 @@ from vitlab.errors import VitlabError, did_you_mean
 
 # Not all of torch: torch.load, torch.hub and torch.utils.cpp_extension would run a stranger's code.
 ALLOWED = ("vitlab", "torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "torchvision.transforms")
+# What a constructor raises when a setting is of the wrong kind or size: "abc", a list too short, a zero.
+_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, OSError)
 _RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
@@ -42,10 +44,10 @@ def refusals_of(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, ValueError | TypeError | OSError):
+        if not isinstance(cause, _REFUSALS):
             raise
         raise VitlabError(f"{key}: {cause}") from error
-    except (ValueError, TypeError, OSError) as error:
+    except _REFUSALS as error:
         raise VitlabError(f"{key}: {error}") from error
 
 

@@ -105,6 +105,8 @@ class Trainer:
         self.validate_every, self.save_every, self.log_every = (
             max(1, parse(duration).steps(self.length)) for duration in (validate_every, save_every, log_every)
         )
+        for step in (0, self.length.total_steps - 1):  # a schedule that cannot be computed is refused here, not later
+            parts.schedule(step, self.length)
         self.patience = parse(patience).steps(self.length) if patience is not None else None
 
         self.model = parts.model.to(self.device).train()
@@ -259,7 +261,9 @@ class Trainer:
             self.parts.stop.obey()
 
     def _out_of_patience(self) -> bool:
-        return self.patience is not None and self.step - self.best.risen_at >= self.patience
+        if self.patience is None or self.best.step == 0:  # before the first validation there is nothing to wait for
+            return False
+        return self.step - self.best.risen_at >= self.patience
 
     def _save(self, name: str) -> None:
         self._finite_figures()
