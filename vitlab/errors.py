@@ -22,5 +22,5 @@ class Interrupted(BaseException):
 
 def did_you_mean(name: str, legal: Iterable[str]) -> str:
     """``"; did you mean a or b?"`` for the legal names nearest to ``name``, or an empty string if none is near."""
-    near = get_close_matches(name, list(legal), n=2, cutoff=0.6)
+    near = get_close_matches(name, list(dict.fromkeys(legal)), n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""
