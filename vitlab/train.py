@@ -19,6 +19,9 @@ from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
 
 if TYPE_CHECKING:  # torch is imported only once there is something to train
+    from torch import nn
+
+    from vitlab.engine.contracts import Optimizer
     from vitlab.engine.stop import GracefulStop
     from vitlab.engine.trainer import Trainer
     from vitlab.tracking.fanout import Fanout
@@ -113,12 +116,18 @@ def _build(
     torch.manual_seed(cfg.seed)
     model = build(cfg, "model", allow)
     make_optimizer = build(cfg, "optimizer", allow)
+
+    def optimizer_for(model: "nn.Module") -> "Optimizer":
+        with refusals_of("optimizer"):
+            optimizer: Optimizer = make_optimizer(parameter_groups(model))
+            return optimizer
+
     parts = Parts(
         model=model,
         data=data,
         augment=build(cfg, "augment", allow),
         objective=build(cfg, "objective", allow),
-        optimizer=lambda model: make_optimizer(parameter_groups(model)),
+        optimizer=optimizer_for,
         schedule=build(cfg, "scheduler", allow),
         checkpoints=Checkpoints(run.checkpoints),
         stop=stop,
@@ -128,7 +137,7 @@ def _build(
         "flops_per_image": flops_per_image(model, data.spec.channels, data.spec.image_size),
     }
     make_trainer = build(cfg, "trainer", allow)
-    with refusals_of("trainer, optimizer or scheduler"):
+    with refusals_of("trainer or scheduler"):
         trainer: Trainer = make_trainer(parts, cfg.seed)
     hashes = data.hashes()
     provenance.refuse_other_data(run, hashes)

@@ -27,6 +27,8 @@ _RATES = (
 _OPEN_SHARES = ("data.val_fraction",)
 _POSITIVE = ("optimizer.lr", "model.mlp_ratio", "trainer.clip_norm")
 _NOT_NEGATIVE = ("optimizer.weight_decay",)
+_CLOSED_SHARES = ("scheduler.floor",)
+_SWITCHES = ("optimizer.nesterov",)
 _DURATIONS = ("validate_every", "save_every", "log_every", "patience")
 _CHOICES = {
     "trainer.precision": ("fp32", "bf16", "fp16"),
@@ -52,27 +54,34 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
         _number(cfg, key, "a rate lies in 0 <= rate < 1", lambda x: 0 <= x < 1)
     for key in _OPEN_SHARES:
         _number(cfg, key, "a share lies in 0 < share < 1", lambda x: 0 < x < 1)
+    for key in _CLOSED_SHARES:
+        _number(cfg, key, "a share of the learning rate lies in 0 <= share <= 1", lambda x: 0 <= x <= 1)
     for key in _POSITIVE:
         _number(cfg, key, "it must be greater than 0", lambda x: x > 0)
     for key in _NOT_NEGATIVE:
         _number(cfg, key, "it must not be negative", lambda x: x >= 0)
     for key, legal in _CHOICES.items():
         _choice(cfg, key, legal)
+    for key in _SWITCHES:
+        _switch(cfg, key)
+    whole_number(cfg, "optimizer.ns_steps", 1, 99)  # torch's Muon refuses 100 at the first step, not before
     _durations(cfg)
     _one_length(overrides)
     _heads_divide_width(cfg)
     _patch_divides_image(cfg)
 
 
-def whole_number(cfg: DictConfig, key: str, least: int) -> None:
-    """Refuse a value of ``key`` that is not a whole number from ``least`` up; null and a missing key are left alone.
+def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf) -> None:
+    """Refuse a value of ``key`` that is no whole number from ``least`` to ``most``; null and a missing key pass.
 
     Raises:
         VitlabError: it is something else.
     """
     value = OmegaConf.select(cfg, key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-        raise VitlabError(f"{key}={value} is not a whole number from {least} up; try {_nearest_count(value, least)}")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+        span = f"from {least} up" if most == math.inf else f"from {least} to {most}"
+        nearest = min(_nearest_count(value, least), most)
+        raise VitlabError(f"{key}={value} is not a whole number {span}; try {nearest}")
 
 
 def nearest_divisors(number: int, to: int) -> str:
@@ -100,6 +109,12 @@ def _choice(cfg: DictConfig, key: str, legal: tuple[str, ...]) -> None:
     value = OmegaConf.select(cfg, key)
     if value is not None and value not in legal:
         raise VitlabError(f"{key}={value} is not one of {', '.join(legal)}")
+
+
+def _switch(cfg: DictConfig, key: str) -> None:
+    value = OmegaConf.select(cfg, key)
+    if value is not None and not isinstance(value, bool):
+        raise VitlabError(f"{key}={value} is neither true nor false")
 
 
 def _durations(cfg: DictConfig) -> None:
