@@ -76,13 +76,14 @@ def runs(tmp_path):
 @pytest.fixture
 def make_vit():
     """``make_vit(depth=2, ...)``: a small ViT of the default parts, or of others by name."""
-    from vitlab.models.attention import Attention
+    from vitlab.models.attention.full import Attention
+    from vitlab.models.block import PreNormBlock
     from vitlab.models.init import trunc_normal
     from vitlab.models.mlp import GeluMlp
     from vitlab.models.norm import LayerNorm
-    from vitlab.models.patch_embed import ConvPatchEmbed
+    from vitlab.models.patch_embed.plain import ConvPatchEmbed
     from vitlab.models.pool import ClsPool
-    from vitlab.models.position import LearnedPosition
+    from vitlab.models.position.absolute import LearnedPosition
     from vitlab.models.vit import ViT
 
     sizes = {"image_size": 8, "channels": 3, "num_classes": 5, "patch_size": 2, "embed_dim": 24, "depth": 2}
@@ -92,6 +93,7 @@ def make_vit():
         "attention": Attention,
         "mlp": GeluMlp,
         "norm": LayerNorm,
+        "block": PreNormBlock,
         "pool": ClsPool,
         "init": trunc_normal,
     }

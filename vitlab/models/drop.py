@@ -1,8 +1,9 @@
-"""Stochastic depth: leaving out whole residual branches while training.
+"""Leaving things out while training: whole residual branches, or patches.
 
-Huang et al. 2016, "Deep networks with stochastic depth", as DeiT (Touvron et al. 2021) uses it.
-Shapes: B batch, T tokens, D width.
+Shapes: B batch, T tokens of which P stand before the N patches, D width.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,14 @@ SCHEDULES = ("linear", "constant")
 
 
 class DropPath(nn.Module):
-    """Leaves a residual branch out, for each image of a batch by itself.
+    """Adds a residual branch to its input, or leaves it out, for each image of a batch by itself (stochastic depth).
 
-    While training, the branch of an image is set to zero with probability ``rate`` and scaled by
-    ``1 / (1 - rate)`` otherwise, so that its expectation stays. In eval mode nothing happens.
+    Huang et al. 2016, "Deep networks with stochastic depth", as DeiT (Touvron et al. 2021) uses it. While training, the
+    branch of an image is left out with probability ``rate`` and scaled by ``1 / (1 - rate)`` otherwise, so that its
+    expectation stays. In eval mode it is always added.
+
+    On a CPU the branch is computed for the images that keep it and no others: the same result from less work. On a
+    GPU, whose kernels would have to wait until the number of those images is known, all are computed.
 
     Args:
         rate: probability in [0, 1).
@@ -28,17 +33,49 @@ class DropPath(nn.Module):
         if not 0 <= rate < 1:
             raise ValueError(f"drop_path={rate} lies outside [0, 1); try 0.1")
         self.rate = rate
+        self.branch_scale = 1.0  # set by initialisations that weigh the branches by depth
 
-    def forward(self, branch: Tensor) -> Tensor:
-        """Map [B, T, D] to [B, T, D]."""
+    def forward(self, tokens: Tensor, branch: Callable[[Tensor], Tensor], whole: bool = False) -> Tensor:
+        """``tokens + branch(tokens)``, [B, T, D]; ``whole`` computes the branch for all images in any case."""
         if not self.training or self.rate == 0:
-            return branch
-        keep = torch.rand(len(branch), 1, 1, device=branch.device) >= self.rate  # [B, 1, 1]
-        return branch * (keep / (1 - self.rate)).to(branch.dtype)
+            return tokens + self.branch_scale * branch(tokens) if self.branch_scale != 1 else tokens + branch(tokens)
+        keep = torch.rand(len(tokens), device=tokens.device) >= self.rate  # [B]
+        scale = self.branch_scale / (1 - self.rate)
+        if tokens.device.type == "cpu" and not whole and not torch.compiler.is_compiling() and keep.any():
+            kept = keep.nonzero().flatten()
+            return tokens.index_add(0, kept, branch(tokens[kept]).to(tokens.dtype), alpha=scale)
+        out = branch(tokens)
+        return tokens + out * (keep * scale).to(out.dtype)[:, None, None]
 
     def extra_repr(self) -> str:
         """Show the rate when printed."""
         return f"rate={self.rate:.3f}"
+
+
+class PatchDrop(nn.Module):
+    """Leaves a share of each image's patches out while training, another choice for each image.
+
+    Liu et al. 2023, "PatchDropout: economizing vision transformers using patch dropout". Nothing is scaled; in eval
+    mode all patches stay.
+
+    Args:
+        rate: share in [0, 1); at least one patch stays.
+        num_prefix: tokens before the patches, which always stay.
+    """
+
+    def __init__(self, rate: float, num_prefix: int) -> None:
+        super().__init__()
+        self.rate, self.num_prefix = rate, num_prefix
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens [B, T, D] to the prefix and the patches that stay."""
+        if not self.training or self.rate == 0:
+            return tokens
+        prefix, patches = tokens[:, : self.num_prefix], tokens[:, self.num_prefix :]
+        stay = max(1, round(patches.shape[1] * (1 - self.rate)))
+        chosen = torch.rand(patches.shape[:2], device=tokens.device).argsort(dim=1)[:, :stay]  # [B, stay]
+        patches = patches.gather(1, chosen[:, :, None].expand(-1, -1, patches.shape[2]))
+        return torch.cat([prefix, patches], dim=1)
 
 
 def drop_path_rates(rate: float, depth: int, schedule: str) -> list[float]:

@@ -1,13 +1,16 @@
-"""Normalisation of each token.
+"""Normalisation of each token, or what stands in for it.
 
-Ba et al. 2016, "Layer normalization". Shapes: B batch, T tokens, D width.
+Shapes: B batch, T tokens, D width.
 """
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
     """Each token minus its mean, divided by its standard deviation, with learned scale and shift: [B, T, D] as it was.
+
+    Ba et al. 2016, "Layer normalization".
 
     Args:
         embed_dim: width of a token.
@@ -16,3 +19,38 @@ class LayerNorm(nn.LayerNorm):
 
     def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
         super().__init__(embed_dim, eps=eps)
+
+
+class RmsNorm(nn.RMSNorm):
+    """Each token divided by the root of its mean square, with a learned scale: [B, T, D] as it was.
+
+    Zhang & Sennrich 2019, "Root mean square layer normalization".
+
+    Args:
+        embed_dim: width of a token.
+        eps: added to the mean square.
+    """
+
+    def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
+        super().__init__(embed_dim, eps=eps)
+
+
+class DynamicTanh(nn.Module):
+    """``scale * tanh(alpha x) + shift``: squashes what is large, and looks at no statistics.
+
+    Zhu et al. 2025, "Transformers without normalization" (DyT), section 4.
+
+    Args:
+        embed_dim: width of a token.
+        alpha: at the start; learned, one for all numbers of a token.
+    """
+
+    def __init__(self, embed_dim: int, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor([alpha]))
+        self.weight = nn.Parameter(torch.ones(embed_dim))
+        self.bias = nn.Parameter(torch.zeros(embed_dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens [B, T, D] to [B, T, D]."""
+        return self.weight * torch.tanh(self.alpha * tokens) + self.bias

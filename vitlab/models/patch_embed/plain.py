@@ -7,31 +7,7 @@ Shapes: B batch, C channels, S x S image, P x P patch, N = (S / P)^2 patches, D 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vitlab.models.layout import nearest_divisors
-
-
-def grid_of(image_size: int, patch_size: int) -> tuple[int, int]:
-    """Rows and columns of patches in a square image.
-
-    Raises:
-        ValueError: the patch does not divide the image; the nearest that do are named.
-    """
-    if image_size < 1:
-        raise ValueError(f"image_size={image_size} is not positive; try 32")
-    if patch_size < 1 or image_size % patch_size:
-        hint = nearest_divisors(image_size, patch_size)
-        raise ValueError(f"patch_size={patch_size} does not divide image_size={image_size}; try {hint}")
-    return image_size // patch_size, image_size // patch_size
-
-
-def refuse_other_images(images: Tensor, expected: tuple[int, int, int]) -> None:
-    """Refuse images that are not [B, C, S, S] with the sizes of the model: a patch more, or half a one, would vanish.
-
-    Raises:
-        ValueError: the images have another number of channels or of pixels than ``expected``.
-    """
-    if images.shape[1:] != expected:
-        raise ValueError(f"images {list(images.shape[1:])} (C, H, W) do not fit a model for images {list(expected)}")
+from vitlab.models.patch_embed.grid import grid_of, refuse_other_images
 
 
 class ConvPatchEmbed(nn.Module):

@@ -1,0 +1,1 @@
+"""Attention: how the tokens look at each other, one file for each idea."""

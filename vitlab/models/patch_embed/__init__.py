@@ -1,0 +1,1 @@
+"""Patch embeddings: from an image to a sequence of tokens."""

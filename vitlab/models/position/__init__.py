@@ -1,0 +1,1 @@
+"""Positions: what tells a token where it stands."""
