@@ -257,7 +257,10 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_there(command, quic
         (["trainer.device=tpu"], "device=tpu is not known"),
         (["data.num_classes=7"], "num_classes=7, but the images have 10 classes"),
         (["scheduler=one_cycle", "scheduler.start=0"], "trainer or scheduler: division by zero"),
-        (["scheduler.floor=abc"], "scheduler.floor=abc is not allowed: a share of the learning rate lies in 0 <= share <= 1"),
+        (
+            ["scheduler.floor=abc"],
+            "scheduler.floor=abc is not allowed: a share of the learning rate lies in 0 <= share <= 1",
+        ),
         (["optimizer=muon", "optimizer.ns_steps=1000"], "optimizer.ns_steps=1000 is not a whole number from 1 to 99"),
         (["optimizer=sgd", "optimizer.nesterov=perhaps"], "optimizer.nesterov=perhaps is neither true nor false"),
         (["trainer.limit_batches=0"], "trainer.limit_batches=0"),
@@ -286,7 +289,7 @@ def test_a_part_of_one_s_own_is_used_once_it_is_allowed(command, quick, tmp_path
     (tmp_path / "my_lab.py").write_text(
         "from torch import nn\n"
         "class Linear(nn.Linear):\n"
-        "    def __init__(self, embed_dim, hidden_dim, mlp_drop):\n"
+        "    def __init__(self, embed_dim, hidden_dim, layout, mlp_drop):\n"
         "        super().__init__(embed_dim, embed_dim)\n"
     )
     arguments = [*quick, "model.mlp._target_=my_lab.Linear", "trainer.max_steps=1"]

@@ -105,7 +105,7 @@ def _build(
     from vitlab.engine.checkpoint import Checkpoints
     from vitlab.engine.device import device_name
     from vitlab.engine.trainer import Parts
-    from vitlab.optim.parameter_groups import parameter_groups
+    from vitlab.optim.parameter_groups import apply_scales, parameter_groups
 
     allow = cfg.allow_targets
     data = build(resolved(cfg), "data", allow)
@@ -120,7 +120,8 @@ def _build(
     def optimizer_for(model: "nn.Module") -> "Optimizer":
         with refusals_of("optimizer"):
             optimizer: Optimizer = make_optimizer(parameter_groups(model))
-            return optimizer
+        apply_scales(optimizer)
+        return optimizer
 
     parts = Parts(
         model=model,

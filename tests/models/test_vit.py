@@ -11,8 +11,12 @@ from torch import nn
 
 from vitlab.config.build import build
 from vitlab.config.compose import resolved
+from vitlab.models.attention.lsa import LocalitySelfAttention
+from vitlab.models.attention.patterns import LocalAttention
+from vitlab.models.mlp import DepthwiseMlp
 from vitlab.models.norm import LayerNorm
-from vitlab.models.pool import MeanPool
+from vitlab.models.pool import AttentionPool, MeanPool
+from vitlab.models.position.rotary import RotaryPosition
 
 # name: width, depth, heads (Dosovitskiy et al. 2021 and Touvron et al. 2021, table 1)
 SIZES = {"vit_tiny": (192, 12, 3), "vit_small": (384, 12, 6)}
@@ -149,6 +153,12 @@ def test_eval_is_deterministic_and_images_do_not_touch_each_other(make_vit):
         {"drop_path": 0.5, "drop_path_schedule": "constant"},
         {"norm": lambda dim: LayerNorm(dim, eps=0.1)},
         {"depth": 3},
+        {"num_registers": 1},
+        {"distillation_token": True},
+        {"layer_scale": 0.1},
+        {"depthwise_shortcut": True},
+        {"pool": MeanPool, "pool_before_norm": True},
+        {"patch_drop": 0.5},
         {"embed_dim": 12},
         {"patch_size": 4},
         {"num_classes": 6},
@@ -179,32 +189,105 @@ def test_the_rates_of_drop_path_reach_the_blocks(make_vit):
 
 
 def test_stages_lead_to_the_same_logits_and_have_their_shapes(make_vit):
-    model = make_vit().eval()
+    model = make_vit(num_registers=2).eval()
     images = torch.randn(2, 3, 8, 8)
     stages = model.forward_stages(images)
     assert torch.allclose(stages["logits"], model(images), atol=1e-6)
-    assert list(stages)[:6] == ["patches", "tokens", "block00.attn", "block00.weights", "block00.mlp", "block00"]
     assert {name: tuple(stage.shape) for name, stage in stages.items()} == {
         "patches": (2, 16, 24),
-        "tokens": (2, 17, 24),
-        **{f"block0{i}.{part}": (2, 17, 24) for i in range(2) for part in ("attn", "mlp")},
-        **{f"block0{i}.weights": (2, 3, 17, 17) for i in range(2)},
-        **{f"block0{i}": (2, 17, 24) for i in range(2)},
-        "normed": (2, 17, 24),
+        "tokens": (2, 19, 24),
+        **{f"block0{i}.{part}": (2, 19, 24) for i in range(2) for part in ("attn", "mlp")},
+        **{f"block0{i}.weights": (2, 3, 19, 19) for i in range(2)},
+        **{f"block0{i}": (2, 19, 24) for i in range(2)},
         "pooled": (2, 24),
         "logits": (2, 5),
     }
+    assert list(stages)[:6] == ["patches", "tokens", "block00.attn", "block00.weights", "block00.mlp", "block00"]
     block = stages["tokens"] + stages["block00.attn"] + stages["block00.mlp"]
     assert torch.allclose(stages["block00"], block, atol=1e-6)
 
 
 def test_stages_drop_what_the_plain_pass_drops(make_vit):
-    model = make_vit(pos_drop=0.3, proj_drop=0.3, mlp_drop=0.3, drop_path=0.5)
-    images = torch.randn(8, 3, 8, 8)
-    torch.manual_seed(1)
-    plain = model(images)
-    torch.manual_seed(1)
-    assert torch.allclose(model.forward_stages(images)["logits"], plain, atol=1e-6)
+    for rates in ({"pos_drop": 0.3, "proj_drop": 0.3, "mlp_drop": 0.3}, {"drop_path": 0.5}):
+        model = make_vit(**rates)
+        images = torch.randn(8, 3, 8, 8)
+        torch.manual_seed(1)
+        plain = model(images)
+        torch.manual_seed(1)
+        stages = model.forward_stages(images)
+        assert torch.allclose(stages["logits"], plain, atol=1e-6)
+        assert all(len(stage) == 8 for stage in stages.values())
+
+
+def test_registers_stand_behind_cls_without_a_position(make_vit):
+    model = make_vit(num_registers=2).eval()
+    images = torch.randn(2, 3, 8, 8)
+    tokens = model.forward_stages(images)["tokens"]
+    assert torch.equal(tokens[:, 0], (model.cls_token + model.position.embedding[:, :1])[0].expand(2, -1))
+    assert torch.equal(tokens[:, 1:3], model.registers.expand(2, -1, -1))
+    assert torch.equal(tokens[:, 3:], model.patch_embed(images) + model.position.embedding[:, 1:])
+
+
+def test_a_distillation_token_has_a_head_of_its_own(make_vit):
+    model = make_vit(distillation_token=True).eval()
+    randomise(model)
+    images = torch.randn(2, 3, 8, 8)
+    both = model(images, both_heads=True)
+    assert both.shape == (2, 2, 5)
+    assert torch.allclose(model(images), both.mean(0), atol=1e-6)
+    assert not torch.allclose(both[0], both[1])
+    model(images, both_heads=True)[1].sum().backward()
+    assert (model.head.weight.grad == 0).all()
+    assert model.dist_token.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="distillation_token=true needs class_token=true"):
+        make_vit(distillation_token=True, class_token=False, pool=MeanPool)
+
+
+def test_the_logits_of_deit_s_two_heads_equal_timm_s(make_vit):
+    reference = timm.models.deit.VisionTransformerDistilled(
+        img_size=8, patch_size=2, embed_dim=24, depth=2, num_heads=3, num_classes=5
+    ).eval()
+    randomise(reference)
+    model = make_vit(distillation_token=True).eval()
+    model.load_state_dict(renamed(reference.state_dict(), [("pos_embed", "position.embedding")]))
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(model(images), reference(images), atol=1e-5)
+
+
+def test_pooling_before_the_norm_equals_timm_s(make_vit):
+    reference = timm.models.VisionTransformer(
+        img_size=8, patch_size=2, embed_dim=24, depth=2, num_heads=3, num_classes=5, global_pool="avg", fc_norm=True
+    ).eval()
+    randomise(reference)
+    model = make_vit(pool=MeanPool, pool_before_norm=True).eval()
+    names = [("pos_embed", "position.embedding"), ("fc_norm", "norm")]
+    model.load_state_dict(renamed(reference.state_dict(), names))
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.allclose(model(images), reference(images), atol=1e-5)
+
+
+def test_patches_are_left_out_while_training_only(make_vit):
+    seen = []
+    model = make_vit(patch_drop=0.5)
+    model.blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[1]))
+    images = torch.randn(2, 3, 8, 8)
+    model(images), model.eval()(images)
+    assert seen == [9, 17]
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ({"attention": LocalAttention}, "LocalAttention"),
+        ({"attention": LocalitySelfAttention}, "LocalitySelfAttention"),
+        ({"mlp": DepthwiseMlp}, "DepthwiseMlp"),
+        ({"position": RotaryPosition, "embed_dim": 12}, "Rotation"),
+        ({"depthwise_shortcut": True}, "DepthwiseShortcut"),
+    ],
+)
+def test_holes_among_the_patches_are_refused_where_a_part_needs_all(make_vit, part, name):
+    with pytest.raises(ValueError, match=f"patch_drop=0.25 leaves holes among the patches, which {name} cannot have"):
+        make_vit(patch_drop=0.25, **part)
 
 
 def test_a_mask_reaches_every_block(make_vit):
@@ -241,6 +324,8 @@ def test_one_seed_gives_the_same_weights_in_every_process():
 
 def test_tokens_and_positions_are_named_for_the_optimizer(make_vit):
     assert make_vit().no_weight_decay() == ["cls_token", "position.embedding"]
+    every = make_vit(distillation_token=True, num_registers=1, pool=AttentionPool).no_weight_decay()
+    assert every == ["cls_token", "dist_token", "registers", "position.embedding", "pool.query"]
     assert make_vit(class_token=False, pool=MeanPool).no_weight_decay() == ["position.embedding"]
 
 
@@ -269,6 +354,10 @@ def test_a_state_dict_round_trips(make_vit):
         ({"drop_path": -0.1, "depth": 12}, "drop_path=-0.1 lies outside"),
         ({"drop_path_schedule": "cosine"}, "linear, constant"),
         ({"class_token": False}, "pool=cls needs class_token=true"),
+        ({"num_registers": -1}, "num_registers=-1 is negative; try 4"),
+        ({"patch_drop": 1.0}, r"patch_drop=1.0 lies outside \[0, 1\)"),
+        ({"layer_decay": 0.0}, r"layer_decay=0.0 lies outside \(0, 1\]; try 0.75"),
+        ({"freeze": 3}, "freeze=3 is neither a number of blocks from 0 to 2 nor all; try 2"),
     ],
 )
 def test_illegal_sizes_are_refused_by_name(make_vit, setting, message):
@@ -278,7 +367,7 @@ def test_illegal_sizes_are_refused_by_name(make_vit, setting, message):
 
 def test_a_part_of_one_s_own_needs_no_change_here(make_vit):
     class Identity(nn.Module):
-        def __init__(self, embed_dim, hidden_dim, mlp_drop):
+        def __init__(self, embed_dim, hidden_dim, layout, mlp_drop):
             super().__init__()
 
         def forward(self, tokens):

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from vitlab.optim.parameter_groups import parameter_groups
+from vitlab.optim.parameter_groups import apply_scales, parameter_groups
 
 
 class Small(nn.Module):
@@ -54,3 +54,24 @@ def test_torch_optimizers_take_the_groups_and_keep_the_decay():
         "other_weights": 0.3,
         "no_decay": 0.0,
     }
+
+
+def test_parameters_with_scales_of_their_own_have_groups_of_their_own():
+    model = Small()
+    model.lr_scale, model.decay_scale = {"head.weight": 0.5, "head.bias": 0.25}, {"head.weight": 2.0}
+    optimizer = torch.optim.AdamW(parameter_groups(model), lr=0.1, weight_decay=0.3)
+    apply_scales(optimizer)
+    found = {
+        name: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for name in names(model, group)
+    }
+    assert found["head.weight"] == (0.05, 0.6)
+    assert found["head.bias"] == (0.025, 0.0)
+    assert found["patch.weight"] == found["blocks.0.weight"] == (0.1, 0.3)
+    assert found["cls_token"] == (0.1, 0.0)
+
+
+def test_groups_come_in_the_same_order_whatever_their_scales():
+    model = Small()
+    model.lr_scale = {"patch.weight": 0.5, "blocks.0.weight": 0.1}
+    kinds = [group["name"] for group in parameter_groups(model)]
+    assert kinds == ["hidden_matrices", "other_weights", "other_weights", "no_decay"]

@@ -19,16 +19,19 @@ _COUNTS = (
     *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
     *("trainer.accumulate", "trainer.limit_batches"),
 )
-_COUNTS_FROM_ZERO = ("seed", "data.num_workers", "data.split_seed")
+_COUNTS_FROM_ZERO = ("model.num_registers", "seed", "data.num_workers", "data.split_seed")
 _RATES = (
-    *("model.drop_path", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
+    *("model.drop_path", "model.patch_drop", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
     *("objective.label_smoothing", "trainer.ema_decay"),
 )
 _OPEN_SHARES = ("data.val_fraction",)
-_POSITIVE = ("optimizer.lr", "model.mlp_ratio", "trainer.clip_norm")
+_POSITIVE = ("optimizer.lr", "model.mlp_ratio", "model.layer_scale", "model.layer_decay", "trainer.clip_norm")
 _NOT_NEGATIVE = ("optimizer.weight_decay",)
 _CLOSED_SHARES = ("scheduler.floor",)
-_SWITCHES = ("optimizer.nesterov",)
+_SWITCHES = (
+    *("model.class_token", "model.distillation_token", "model.depthwise_shortcut", "model.pool_before_norm"),
+    *("model.allow_mismatch", "optimizer.nesterov"),
+)
 _DURATIONS = ("validate_every", "save_every", "log_every", "patience")
 _CHOICES = {
     "trainer.precision": ("fp32", "bf16", "fp16"),
@@ -69,6 +72,7 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
     _one_length(overrides)
     _heads_divide_width(cfg)
     _patch_divides_image(cfg)
+    _mup_needs_adam(cfg)
 
 
 def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf) -> None:
@@ -150,3 +154,9 @@ def _patch_divides_image(cfg: DictConfig) -> None:
     if patch and image and image % patch:
         hint = nearest_divisors(image, patch)
         raise VitlabError(f"model.patch_size={patch} does not divide the image size {image}; try {hint}")
+
+
+def _mup_needs_adam(cfg: DictConfig) -> None:
+    init, optimizer = OmegaConf.select(cfg, "model.init._target_"), OmegaConf.select(cfg, "optimizer._target_")
+    if init == "vitlab.models.mup.mup" and optimizer not in ("torch.optim.Adam", "torch.optim.AdamW"):
+        raise VitlabError(f"model/init=mup scales the rates of Adam, not of {optimizer}; try optimizer=adamw")

@@ -208,6 +208,10 @@ class Trainer:
             "seconds": self.pace.seconds,
         }
 
+    def _lr(self, key: str) -> float:
+        """The greatest learning rate of all groups: those that are scaled are mostly scaled down."""
+        return max(float(group[key]) for group in self.optimizer.param_groups)
+
     def _row(self, figures: dict[str, float]) -> None:
         self.tracker.log({**self._position(), **figures})
         self.rows += 1
@@ -217,7 +221,7 @@ class Trainer:
         figures = self.window.read()
         if figures.bad_step is not None:
             step = figures.bad_step
-            lr = self.optimizer.param_groups[0]["initial_lr"] * self.parts.schedule(step - 1, self.length)
+            lr = self._lr("initial_lr") * self.parts.schedule(step - 1, self.length)
             folder = self.parts.checkpoints.folder
             saved = f"{folder / LAST} (step {self.saved_step})" if self.saved_step is not None else "none yet"
             raise VitlabError(
@@ -232,7 +236,7 @@ class Trainer:
         self._row(
             {
                 "train/loss": figures.loss,
-                "lr": self.optimizer.param_groups[0]["lr"],
+                "lr": self._lr("lr"),
                 "grad_norm": figures.grad_norm,
                 "images_per_second": self.pace.lap(),
             }

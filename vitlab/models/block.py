@@ -17,7 +17,9 @@ Stages = dict[str, Tensor]
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each number of a branch's output (Touvron et al. 2021, "Going deeper with image transformers").
+    """A learned factor for each number of a branch's output.
+
+    Touvron et al. 2021, "Going deeper with image transformers" (CaiT), section 2.
 
     Args:
         embed_dim: D.
@@ -36,8 +38,8 @@ class LayerScale(nn.Module):
 class DepthwiseShortcut(nn.Module):
     """A depth-wise 3 x 3 convolution of the patches, to be added to a block's output; zero for CLS and registers.
 
-    The locality that a plain ViT lacks, for 10 D more parameters a block (compare the "locality feed-forward" of Li et
-    al. 2021 and the "local enhancement" of Wu et al. 2021, CvT). With ``pool=cls`` nothing reads that of the last block.
+    The locality that a plain ViT lacks, for 10 D more parameters a block; Li et al. 2021, "LocalViT", and Guo et al.
+    2022, "CMT", bring it in by like means. With ``pool=cls`` nothing reads that of the last block.
 
     Args:
         embed_dim: D.
@@ -109,11 +111,13 @@ class PreNormBlock(nn.Module):
     def _branches(self, tokens: Tensor, mask: Tensor | None, stages: Stages | None) -> Tensor:
         whole = _whole(mask, stages)
         tokens = self.drop_path(tokens, lambda x: self._attend(self.norm1(x), mask, stages), whole)
-        return self.drop_path(tokens, lambda x: self._think(self.norm2(x), stages), whole)
+        out: Tensor = self.drop_path(tokens, lambda x: self._think(self.norm2(x), stages), whole)
+        return out
 
     def _attend(self, tokens: Tensor, mask: Tensor | None, stages: Stages | None) -> Tensor:
         if stages is None:
-            return self.ls1(self.attn(tokens, mask))
+            out: Tensor = self.ls1(self.attn(tokens, mask))
+            return out
         attn, stages["weights"] = self.attn.forward_with_weights(tokens, mask)
         stages["attn"] = self.ls1(attn)
         return stages["attn"]
@@ -153,7 +157,8 @@ class ParallelBlock(PreNormBlock):
             x = self.norm1(x)
             return self._attend(x, mask, stages) + self._think(x, stages)
 
-        return self.drop_path(tokens, branch, _whole(mask, stages))
+        out: Tensor = self.drop_path(tokens, branch, _whole(mask, stages))
+        return out
 
 
 def _whole(mask: Tensor | None, stages: Stages | None) -> bool:

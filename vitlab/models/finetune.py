@@ -1,4 +1,4 @@
-"""What training on from given weights changes: blocks that stay as they are, and learning rates that fall with depth."""
+"""Training on from given weights: blocks that stay as they are, learning rates that fall towards the image."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,7 @@
 """The weights that a Vision Transformer begins with."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +45,7 @@ def mimetic(model: ViT, query_key: float = 0.7, value_proj: float = 0.4) -> None
         value_proj: b, how strongly what it finds is taken off it.
 
     Raises:
-        ValueError: an attention shares its keys between heads, or learned positions have a width that 4 does not divide.
+        ValueError: an attention shares its keys between heads, or 4 does not divide the width of learned positions.
     """
     trunc_normal(model)
     for module in model.modules():
@@ -76,7 +78,7 @@ def _mimic(attention: Attention, query_key: float, value_proj: float) -> None:
 
 
 def _noise(like: Tensor) -> Tensor:
-    return torch.randn_like(like) / like.shape[0] ** 0.5
+    return torch.randn_like(like) / math.sqrt(like.shape[0])
 
 
 def _factors(product: Tensor, rank: int) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class TokenLayout:
     def split(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The prefix [B, T - N, D] and the patches as an image [B, D, rows, columns] of ``tokens`` [B, T, D]."""
         prefix, patches = tokens[:, : self.num_prefix], tokens[:, self.num_prefix :]
-        return prefix, patches.transpose(1, 2).unflatten(2, self.grid_size)
+        return prefix, patches.transpose(1, 2).reshape(len(tokens), -1, *self.grid_size)
 
 
 def nearest_divisors(number: int, to: int) -> str:

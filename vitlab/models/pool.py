@@ -128,4 +128,5 @@ class SequencePool(nn.Module):
         """Map tokens [B, T, D] to [B, D]."""
         patches = tokens[:, self.num_prefix :]  # [B, N, D]
         weights = self.importance(patches).softmax(dim=1)  # [B, N, 1], sums to one over the patches
-        return (weights * patches).sum(dim=1)
+        out: Tensor = (weights * patches).sum(dim=1)
+        return out

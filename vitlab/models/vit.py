@@ -166,6 +166,8 @@ class ViT(nn.Module):
         )
         self.pool = pool(embed_dim=embed_dim, num_heads=num_heads, layout=layout)
         pooled_dim = getattr(self.pool, "out_dim", embed_dim)
+        if distillation_token and pool_before_norm and pooled_dim != embed_dim:
+            raise ValueError("distillation_token=true cannot be had with pool=cls_mean and pool_before_norm=true")
         self.pool_before_norm = pool_before_norm
         self.norm = norm(pooled_dim if pool_before_norm else embed_dim)
         self.head = nn.Linear(pooled_dim, num_classes)

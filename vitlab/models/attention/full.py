@@ -44,6 +44,8 @@ class Attention(nn.Module):
         ValueError: the heads do not divide the width, or the key heads the heads; the nearest that do are named.
     """
 
+    pattern: Tensor | None
+
     def __init__(
         self,
         embed_dim: int,

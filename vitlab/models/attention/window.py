@@ -39,6 +39,10 @@ class WindowAttention(Attention):
     """
 
     needs_all_patches = True
+    own: Tensor
+    seen: Tensor
+    allowed: Tensor | None
+    back: Tensor
 
     def __init__(
         self,

@@ -3,6 +3,8 @@
 Shapes: B batch, C channels, S x S image, P x P pixels a token, N = (S / P)^2 tokens, D width.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from vitlab.models.patch_embed.grid import grid_of, halvings, refuse_other_images
@@ -31,7 +33,7 @@ class ConvStem(nn.Module):
         self.image_shape = (channels, image_size, image_size)
         widths = [channels, *(max(1, embed_dim // 2**left) for left in range(steps, 0, -1))]
         self.stem = nn.Sequential()
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             self.stem.append(nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False))
             self.stem.append(nn.BatchNorm2d(after))
             self.stem.append(nn.ReLU())
@@ -61,16 +63,14 @@ class ConvTokenizer(nn.Module):
         ValueError: the patch does not divide the image or is no power of two; in ``forward``, images of another size.
     """
 
-    def __init__(
-        self, image_size: int, patch_size: int, channels: int, embed_dim: int, hidden_dim: int = 64
-    ) -> None:
+    def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int, hidden_dim: int = 64) -> None:
         super().__init__()
         steps = halvings(image_size, patch_size, "cct")
         self.grid_size = grid_of(image_size, patch_size)
         self.image_shape = (channels, image_size, image_size)
         widths = [channels, *[hidden_dim] * (steps - 1), embed_dim]
         self.convs = nn.Sequential()
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             self.convs.append(nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False))
             self.convs.append(nn.ReLU())
             self.convs.append(nn.MaxPool2d(kernel_size=3, stride=2, padding=1))

@@ -47,7 +47,7 @@ class FlexiPatchEmbed(nn.Module):
         """Map images [B, C, S, S] to tokens [B, N, D]."""
         refuse_other_images(images, self.image_shape)
         weight = self.proj.weight.flatten(2) @ self.resize.T  # [D, C, P*P]
-        weight = weight.unflatten(2, (self.patch_size, self.patch_size))
+        weight = weight.view(*weight.shape[:2], self.patch_size, self.patch_size)
         grid = F.conv2d(images, weight, self.proj.bias, stride=self.patch_size)  # [B, D, S/P, S/P]
         return grid.flatten(2).transpose(1, 2)  # [B, N, D]
 
@@ -60,4 +60,5 @@ def pseudo_inverse_resize(base: int, size: int) -> Tensor:
     """
     pixels = torch.eye(base**2, dtype=torch.float64).view(-1, 1, base, base)
     resized = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)  # [base^2, 1, size, size]
-    return torch.linalg.pinv(resized.flatten(1)).float()  # B^T is [base^2, size^2]
+    inverse: Tensor = torch.linalg.pinv(resized.flatten(1))  # B^T is [base^2, size^2]
+    return inverse.float()

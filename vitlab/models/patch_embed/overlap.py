@@ -20,8 +20,8 @@ class OverlapPatchEmbed(nn.Module):
         kernel_size: height and width of what a token sees, in pixels; None for 2 P - 1.
 
     Raises:
-        ValueError: the patch does not divide the image, or the kernel is smaller than the patch; in ``forward``, images
-            of another size.
+        ValueError: the patch does not divide the image, or the kernel is not larger than the patch; in ``forward``,
+            images of another size.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class OverlapPatchEmbed(nn.Module):
         self.grid_size = grid_of(image_size, patch_size)
         self.image_shape = (channels, image_size, image_size)
         kernel = 2 * patch_size - 1 if kernel_size is None else kernel_size
-        padding = (kernel - patch_size + 1) // 2
-        if kernel < patch_size or (image_size + 2 * padding - kernel) // patch_size + 1 != self.grid_size[0]:
-            hint = f"try {patch_size} or {2 * patch_size - 1}"
+        padding = (kernel - 1) // 2
+        if kernel <= patch_size != 1 or (image_size + 2 * padding - kernel) // patch_size + 1 != self.grid_size[0]:
+            hint = f"try {2 * max(2, patch_size) - 1}"
             raise ValueError(f"kernel_size={kernel} gives no token for each patch of {patch_size} pixels; {hint}")
         self.proj = nn.Conv2d(channels, embed_dim, kernel, stride=patch_size, padding=padding)
 

@@ -7,7 +7,7 @@ Shapes: B batch, H heads, T tokens of which P stand before the N patches, K widt
 import torch
 from torch import Tensor, nn
 
-from vitlab.models.layout import TokenLayout
+from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
 class RotaryPosition(nn.Module):
@@ -29,9 +29,9 @@ class RotaryPosition(nn.Module):
         super().__init__()
         self.head_dim, self.base = embed_dim // num_heads, base
         if embed_dim % num_heads == 0 and self.head_dim % 4:  # heads that do not divide are the attention's to refuse
-            near = [h for h in range(1, embed_dim // 4 + 1) if embed_dim % (4 * h) == 0]
-            near = sorted(near, key=lambda h: abs(h - num_heads))[:2]
-            hint = f"num_heads={' or '.join(map(str, sorted(near)))}" if near else f"embed_dim={4 * num_heads}"
+            hint = f"embed_dim={4 * num_heads}"
+            if embed_dim % 4 == 0:
+                hint = f"num_heads={nearest_divisors(embed_dim // 4, num_heads)}"
             raise ValueError(f"position=rope_2d needs heads whose width 4 divides, not {self.head_dim}; try {hint}")
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vitlab.models.patch_embed import ConvPatchEmbed, LinearPatchEmbed, grid_of
+from vitlab.models.patch_embed.plain import ConvPatchEmbed, LinearPatchEmbed
 
 KINDS = [ConvPatchEmbed, LinearPatchEmbed]
 
@@ -26,21 +26,8 @@ def test_each_token_sees_its_own_patch_row_by_row(kind):
     assert embed.grid_size == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("image", "patch", "near"), [(32, 5, "try 4 or 8"), (8, 3, "try 2 or 4"), (8, 0, "try 1"), (8, 9, "try 8")]
-)
-def test_a_patch_that_does_not_divide_the_image_is_refused_with_those_that_do(image, patch, near):
-    with pytest.raises(ValueError, match=f"patch_size={patch} does not divide image_size={image}; {near}"):
-        grid_of(image, patch)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(3, 9, 9), (3, 8, 10), (3, 16, 16), (1, 8, 8)], ids=str)
 def test_images_of_another_size_are_refused_before_their_edge_is_lost(kind, shape):
     with pytest.raises(ValueError, match=rf"images \[{', '.join(map(str, shape))}\].*for images \[3, 8, 8\]"):
         kind(8, 2, 3, 4)(torch.zeros(2, *shape))
-
-
-def test_an_image_of_no_size_is_refused():
-    with pytest.raises(ValueError, match="image_size=0"):
-        grid_of(0, 4)

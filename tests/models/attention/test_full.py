@@ -1,12 +1,14 @@
 import math
+from functools import partial
 
 import pytest
+import timm.layers
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from vitlab.models.attention import Attention
+from vitlab.models.attention.full import Attention
 from vitlab.models.layout import TokenLayout
 
 B, T, D, H = 3, 7, 12, 4
@@ -142,3 +144,59 @@ def test_the_bias_of_queries_keys_and_values_can_be_left_out():
 def test_heads_that_do_not_divide_the_width_are_refused_with_those_that_do(heads, near):
     with pytest.raises(ValueError, match=f"num_heads={heads} does not divide embed_dim=12; {near}"):
         Attention(D, heads, LAYOUT)
+
+
+def test_normalised_queries_and_keys_equal_timm_s():
+    reference = timm.layers.Attention(D, H, qkv_bias=True, qk_norm=True, norm_layer=partial(nn.LayerNorm, eps=1e-6))
+    layer = attention(qk_norm=True)
+    for parameter in reference.parameters():
+        parameter.data.normal_()
+    layer.load_state_dict(reference.state_dict())
+    tokens = torch.randn(B, T, D)
+    assert torch.allclose(layer(tokens), reference(tokens), atol=1e-4)
+
+
+def test_scores_stay_bounded_with_normalised_queries_and_keys():
+    tokens = torch.randn(B, T, D) * 1e4
+    _, weights = attention(qk_norm=True).forward_with_weights(tokens)
+    assert weights.max() < 0.99
+    assert attention().forward_with_weights(tokens)[1].max() > 0.99
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("mask", ["none", "boolean", "additive"])
+def test_grouped_heads_share_keys_and_values(kv_heads, mask):
+    layer, full = attention(num_kv_heads=kv_heads), attention()
+    q, k, v = layer.qkv.weight.split([D, kv_heads * 3, kv_heads * 3])
+    repeated = [w.view(kv_heads, 1, 3, D).expand(-1, H // kv_heads, -1, -1).reshape(D, D) for w in (k, v)]
+    full.proj.load_state_dict(layer.proj.state_dict())
+    full.qkv.weight.data = torch.cat([q, *repeated]).detach()
+    layer.qkv.bias.data.zero_(), full.qkv.bias.data.zero_()
+    tokens = torch.randn(B, T, D)
+    expected, weights = full.forward_with_weights(tokens, MASKS[mask])
+    assert torch.allclose(layer(tokens, MASKS[mask]), expected, atol=1e-6)
+    explicit, own_weights = layer.forward_with_weights(tokens, MASKS[mask])
+    assert torch.allclose(explicit, expected, atol=1e-6)
+    assert torch.allclose(own_weights, weights, atol=1e-6)
+
+
+def test_the_gate_decides_how_much_of_a_token_s_result_goes_on():
+    layer, tokens = attention(gated=True), torch.randn(B, T, D)
+    layer.gate.weight.data.zero_(), layer.gate.bias.data.fill_(100.0)
+    plain = attention()
+    plain.load_state_dict({k: v for k, v in layer.state_dict().items() if not k.startswith("gate")})
+    assert torch.allclose(layer(tokens), plain(tokens), atol=1e-6)
+    layer.gate.bias.data.fill_(-100.0)
+    assert torch.allclose(layer(tokens), layer.proj.bias.expand(B, T, D), atol=1e-6)
+    assert torch.allclose(layer(tokens), layer.forward_with_weights(tokens)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("kv_heads", "near"), [(3, "try 2 or 4"), (0, "try 1"), (8, "try 4")])
+def test_key_heads_that_do_not_divide_the_heads_are_refused(kv_heads, near):
+    with pytest.raises(ValueError, match=f"num_kv_heads={kv_heads} does not divide num_heads=4; {near}"):
+        attention(num_kv_heads=kv_heads)
+
+
+@pytest.mark.parametrize("options", [{"qk_norm": True}, {"gated": True}, {"num_kv_heads": 2}], ids=str)
+def test_every_option_learns(gradients, options):
+    assert gradients(attention(**options), torch.randn(B, T, D)) == []
