@@ -72,3 +72,25 @@ def test_the_nearest_divisors_divide_and_none_is_nearer(number, to):
     for divisor in found:
         assert number % divisor == 0
         assert all(number % between for between in range(min(divisor, to) + 1, max(divisor, to)))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_mup_is_refused_without_adam(compose, optimizer):
+    with pytest.raises(VitlabError, match="model/init=mup scales the rates of Adam, not of .*; try optimizer=adamw"):
+        refuse_illegal(resolved(compose(["model/init=mup", f"optimizer={optimizer}"])), [])
+    refuse_illegal(resolved(compose(["model/init=mup", "optimizer=adam"])), [])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scheduler.floor=1.5", "scheduler.floor=1.5 is not allowed: a share of the learning rate"),
+        ("model.depthwise_shortcut=2", "model.depthwise_shortcut=2 is neither true nor false"),
+        ("model.num_registers=-1", "model.num_registers=-1 is not a whole number from 0 up; try 0"),
+        ("model.patch_drop=1.0", "model.patch_drop=1.0 is not allowed: a rate lies in"),
+        ("+optimizer.ns_steps=100", "optimizer.ns_steps=100 is not a whole number from 1 to 99; try 99"),
+    ],
+)
+def test_settings_out_of_their_range_are_refused(compose, override, message):
+    with pytest.raises(VitlabError, match=message):
+        refuse_illegal(resolved(compose([override])), [])
