@@ -33,6 +33,7 @@ def main() -> None:
         tokens = torch.randn(BATCH, layout.num_tokens, WIDTH)
         size = {8: 4, 14: 7, 28: 7}[side]
         window = WindowAttention(WIDTH, HEADS, layout, window_size=size)
+        window.by_window = True
         full = Attention(WIDTH, HEADS, layout)
         rows = [
             (f"window {size} by itself", "window as a mask", partial(step, window, tokens, True), window),

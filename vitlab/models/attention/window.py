@@ -15,6 +15,9 @@ from vitlab.models.attention.masks import combine, with_prefix
 from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
+_MANY = 256  # patches from which windows by themselves are faster than one mask
+
+
 class WindowAttention(Attention):
     """Patches see the patches of their own window; CLS and registers see all, and are seen from every window.
 
@@ -22,8 +25,8 @@ class WindowAttention(Attention):
     that neighbours across a border meet in the next block. At the border of the image a shifted window is cut, not
     wrapped around: its parts do not see each other.
 
-    The fused path computes each window by itself, which takes W times fewer products than the T x T mask that the
-    written-out path uses. ``benchmarks/attention.py`` compares the two.
+    On large grids the fused path computes each window by itself, with W times fewer products; on small ones one mask
+    for all tokens is faster (``benchmarks/attention.py`` compares the two).
 
     Args:
         embed_dim: width of a token.
@@ -42,7 +45,6 @@ class WindowAttention(Attention):
     own: Tensor
     seen: Tensor
     allowed: Tensor | None
-    back: Tensor
 
     def __init__(
         self,
@@ -61,28 +63,27 @@ class WindowAttention(Attention):
             common = min(rows, columns)
             hint = nearest_divisors(common, window_size)
             raise ValueError(f"window_size={window_size} does not divide the grid {rows}x{columns}; try {hint}")
-        self.num_prefix = layout.num_prefix
-        moved = window_size // 2 if shift and block % 2 else 0
+        self.layout, self.window_size = layout, window_size
+        self.by_window = layout.num_patches >= _MANY
+        self.moved = window_size // 2 if shift and block % 2 else 0
+        first = layout.num_prefix
         row = torch.arange(rows).repeat_interleave(columns)
         column = torch.arange(columns).repeat(rows)
-        # Rolled back by the shift, the pieces at two opposite borders make one whole window; this tells them apart.
-        piece = (row - moved).div(window_size, rounding_mode="floor") * (columns + 1)
-        piece = piece + (column - moved).div(window_size, rounding_mode="floor")  # [N]
-        rolled = torch.arange(rows * columns).view(rows, columns).roll((-moved, -moved), (0, 1))
-        windows = rolled.unfold(0, window_size, window_size).unfold(1, window_size, window_size)
-        windows = windows.reshape(-1, window_size**2)  # [W, M], numbers of patches
-        same = piece[windows][:, :, None] == piece[windows][:, None, :]  # [W, M, M]
+        # Moved back by the shift, the pieces at two opposite borders make one whole window; this tells them apart.
+        piece = (row - self.moved).div(window_size, rounding_mode="floor") * (columns + 1)
+        piece = piece + (column - self.moved).div(window_size, rounding_mode="floor")  # [N]
         self.pattern = with_prefix(piece[:, None] == piece[None, :], layout)  # [T, T]
-        first = torch.arange(self.num_prefix).expand(len(windows), -1)
-        self.register_buffer("own", windows + self.num_prefix, persistent=False)  # [W, M], numbers of tokens
-        self.register_buffer("seen", torch.cat([first, windows + self.num_prefix], dim=1), persistent=False)
-        allowed = F.pad(same, (self.num_prefix, 0), value=True)  # [W, M, P + M]
-        self.register_buffer("allowed", None if allowed.all() else allowed, persistent=False)
-        self.register_buffer("back", windows.flatten().argsort(), persistent=False)  # [N], from windows to the grid
+        number = torch.arange(first, layout.num_tokens).view(1, 1, -1, 1)
+        own = self._windows(number)[0, 0, :, :, 0]  # [W, M], numbers of tokens
+        seen = torch.cat([torch.arange(first).expand(len(own), -1), own], dim=1)  # [W, P + M]
+        self.register_buffer("own", own, persistent=False)
+        self.register_buffer("seen", seen, persistent=False)
+        inside = self.pattern[own[:, :, None], seen[:, None, :]]  # [W, M, P + M]
+        self.register_buffer("allowed", None if inside.all() else inside, persistent=False)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map tokens [B, T, D] to [B, T, D], window by window; with a mask of its own, all at once."""
-        if mask is not None:
+        if mask is not None or not self.by_window:
             return super().forward(tokens, mask)
         q, k, v = self._heads(tokens)
         bias = None
@@ -90,14 +91,46 @@ class WindowAttention(Attention):
             q, k, bias = self.relation(q, k)
         k, v = self._for_each_head(k), self._for_each_head(v)
         bias = None if bias is None else bias.to(q.dtype)  # [1, H, T, T]
-        own, seen = self.own, self.seen
-        inside = None if bias is None else bias[:, :, own[:, :, None], seen[:, None, :]]  # [1, H, W, M, P + M]
-        patches = self._mix(q[:, :, own], k[:, :, seen], v[:, :, seen], combine(self.allowed, inside))
-        mixed = patches.flatten(2, 3)[:, :, self.back]  # [B, H, N, K]
-        if self.num_prefix:
-            q, bias = q[:, :, : self.num_prefix], None if bias is None else bias[:, :, : self.num_prefix]
-            mixed = torch.cat([self._mix(q, k, v, bias), mixed], dim=2)  # [B, H, T, K]
+        inside = (
+            None if bias is None else bias[:, :, self.own[:, :, None], self.seen[:, None, :]]
+        )  # [1, H, W, M, P + M]
+        allowed = combine(self.allowed, inside)
+        if allowed is not None:
+            allowed = allowed.expand(1, self.num_heads, *allowed.shape[-3:]).flatten(1, 2)  # [1, HW, M, P + M]
+        first = self.layout.num_prefix
+        # Each window of a head stands as a head of its own: torch's fused kernels take four dimensions, not five.
+        windows = (self._windows(q[:, :, first:]), self._seen(k), self._seen(v))
+        patches = self._mix(*(heads.flatten(1, 2) for heads in windows), allowed)  # [B, HW, M, K]
+        mixed = self._grid(patches.unflatten(1, (self.num_heads, -1)))  # [B, H, N, K]
+        if first:
+            bias = None if bias is None else bias[:, :, :first]
+            mixed = torch.cat([self._mix(q[:, :, :first], k, v, bias), mixed], dim=2)  # [B, H, T, K]
         return self._merge(mixed, tokens)
+
+    def _windows(self, patches: Tensor) -> Tensor:
+        """Cut the patches [B, H, N, K] into windows [B, H, W, M, K]."""
+        size = self.window_size
+        grid = patches.unflatten(2, self.layout.grid_size)
+        if self.moved:
+            grid = grid.roll((-self.moved, -self.moved), (2, 3))
+        grid = grid.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # [B, H, rows, size, columns, size, K]
+        return grid.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+
+    def _grid(self, windows: Tensor) -> Tensor:
+        """Put windows [B, H, W, M, K] back to patches [B, H, N, K]."""
+        size, (rows, columns) = self.window_size, self.layout.grid_size
+        grid = windows.unflatten(3, (size, size)).unflatten(2, (rows // size, columns // size))
+        grid = grid.transpose(3, 4).flatten(4, 5).flatten(2, 3)  # [B, H, rows, columns, K]
+        if self.moved:
+            grid = grid.roll((self.moved, self.moved), (2, 3))
+        return grid.flatten(2, 3)
+
+    def _seen(self, tokens: Tensor) -> Tensor:
+        """Keys or values [B, H, T, K] that each window sees: the prefix and its own, [B, H, W, P + M, K]."""
+        first = self.layout.num_prefix
+        windows = self._windows(tokens[:, :, first:])
+        prefix = tokens[:, :, None, :first].expand(-1, -1, windows.shape[2], -1, -1)
+        return torch.cat([prefix, windows], dim=3)
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
