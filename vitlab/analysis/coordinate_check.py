@@ -36,7 +36,7 @@ def activation_changes(
     apply_scales(optimizer)
     before = _activations(model, images)
     for _ in range(steps):
-        F.cross_entropy(model(images), labels).backward()
+        F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     after = _activations(model, images)

@@ -99,9 +99,9 @@ class WindowAttention(Attention):
             allowed = allowed.expand(1, self.num_heads, *allowed.shape[-3:]).flatten(1, 2)  # [1, HW, M, P + M]
         first = self.layout.num_prefix
         # Each window of a head stands as a head of its own: torch's fused kernels take four dimensions, not five.
-        windows = (self._windows(q[:, :, first:]), self._seen(k), self._seen(v))
-        patches = self._mix(*(heads.flatten(1, 2) for heads in windows), allowed)  # [B, HW, M, K]
-        mixed = self._grid(patches.unflatten(1, (self.num_heads, -1)))  # [B, H, N, K]
+        windows, their_k, their_v = self._windows(q[:, :, first:]), self._seen(k), self._seen(v)  # [B, H, W, ., K]
+        patches = self._mix(windows.flatten(1, 2), their_k.flatten(1, 2), their_v.flatten(1, 2), allowed)
+        mixed = self._grid(patches.reshape(windows.shape))  # [B, H, N, K]
         if first:
             bias = None if bias is None else bias[:, :, :first]
             mixed = torch.cat([self._mix(q[:, :, :first], k, v, bias), mixed], dim=2)  # [B, H, T, K]
@@ -109,18 +109,20 @@ class WindowAttention(Attention):
 
     def _windows(self, patches: Tensor) -> Tensor:
         """Cut the patches [B, H, N, K] into windows [B, H, W, M, K]."""
-        size = self.window_size
-        grid = patches.unflatten(2, self.layout.grid_size)
+        size, (rows, columns) = self.window_size, self.layout.grid_size
+        batch, heads, _, width = patches.shape
+        grid = patches.reshape(batch, heads, rows, columns, width)
         if self.moved:
             grid = grid.roll((-self.moved, -self.moved), (2, 3))
-        grid = grid.unflatten(3, (-1, size)).unflatten(2, (-1, size))  # [B, H, rows, size, columns, size, K]
-        return grid.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        grid = grid.reshape(batch, heads, rows // size, size, columns // size, size, width)
+        return grid.transpose(3, 4).reshape(batch, heads, -1, size**2, width)
 
     def _grid(self, windows: Tensor) -> Tensor:
         """Put windows [B, H, W, M, K] back to patches [B, H, N, K]."""
         size, (rows, columns) = self.window_size, self.layout.grid_size
-        grid = windows.unflatten(3, (size, size)).unflatten(2, (rows // size, columns // size))
-        grid = grid.transpose(3, 4).flatten(4, 5).flatten(2, 3)  # [B, H, rows, columns, K]
+        batch, heads, _, _, width = windows.shape
+        grid = windows.reshape(batch, heads, rows // size, columns // size, size, size, width)
+        grid = grid.transpose(3, 4).reshape(batch, heads, rows, columns, width)
         if self.moved:
             grid = grid.roll((self.moved, self.moved), (2, 3))
         return grid.flatten(2, 3)
