@@ -23,6 +23,7 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis"},
+    {"teacher"},
     {"train", "evaluate"},
 ]
 PARTS_MAY_USE = "duration"

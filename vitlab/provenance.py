@@ -20,7 +20,7 @@ def save_once(run: RunFolder, seed: int, device: str, hashes: dict[str, str]) ->
 
 
 def refuse_other_data(run: RunFolder, hashes: dict[str, str]) -> None:
-    """Make sure that the images and their splits are still those that ``run`` began with.
+    """Make sure that the images, their splits and the teacher are still those that ``run`` began with.
 
     Raises:
         VitlabError: they are not.

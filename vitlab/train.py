@@ -17,6 +17,7 @@ from vitlab.config.compose import plain, resolved
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
+from vitlab.teacher import build_objective
 
 if TYPE_CHECKING:  # torch is imported only once there is something to train
     from torch import nn
@@ -83,8 +84,8 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
             refuse_illegal(cfg, [])
             write_json(run.summary, {"status": "running"})
             return cfg
-        if OmegaConf.select(cfg, "data.root") is not None:  # so that the folder can be used from anywhere
-            cfg.data.root = str(Path(cfg.data.root).expanduser().absolute())
+        for key in ("data.root", "model.weights", "objective.teacher"):
+            _make_absolute(cfg, key)
         refuse_illegal(resolved(cfg), overrides)
         run.claim()
         return cfg
@@ -93,6 +94,13 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
     except VitlabError:
         run.discard_if_empty()
         raise
+
+
+def _make_absolute(cfg: DictConfig, key: str) -> None:
+    """Write out a path from the root on, so that the folder of the run can be used from anywhere; leave what is none."""
+    value = OmegaConf.select(cfg, key)
+    if isinstance(value, str) and (key == "data.root" or Path(value).expanduser().exists()):
+        OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
 
 
 def _build(
@@ -113,6 +121,7 @@ def _build(
         cfg.data.num_classes = data.spec.num_classes
     cfg = resolved(cfg)
 
+    objective, teacher_hash = build_objective(cfg, allow)
     torch.manual_seed(cfg.seed)
     model = build(cfg, "model", allow)
     make_optimizer = build(cfg, "optimizer", allow)
@@ -127,7 +136,7 @@ def _build(
         model=model,
         data=data,
         augment=build(cfg, "augment", allow),
-        objective=build(cfg, "objective", allow),
+        objective=objective,
         optimizer=optimizer_for,
         schedule=build(cfg, "scheduler", allow),
         checkpoints=Checkpoints(run.checkpoints),
@@ -140,7 +149,7 @@ def _build(
     make_trainer = build(cfg, "trainer", allow)
     with refusals_of("trainer or scheduler"):
         trainer: Trainer = make_trainer(parts, cfg.seed)
-    hashes = data.hashes()
+    hashes = {**data.hashes(), **teacher_hash}
     provenance.refuse_other_data(run, hashes)
     provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes)
     saved.save_once(run, cfg, overrides)

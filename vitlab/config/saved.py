@@ -29,6 +29,8 @@ def load(run: RunFolder) -> DictConfig:
         raise VitlabError(f"{run.config} cannot be read as a config: {str(error).splitlines()[0]}") from error
     if not isinstance(settings, DictConfig):
         raise VitlabError(f"{run.config} is not the config of a run")
+    if OmegaConf.select(settings, "model.weights") is not None:
+        settings.model.weights = None  # what it began with; its checkpoints hold what that became
     return settings
 
 

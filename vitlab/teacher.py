@@ -1,0 +1,104 @@
+"""The teacher of a distillation: the best weights of a finished run, or any model that may be built."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vitlab.config import saved
+from vitlab.config.build import build, refusals_of
+from vitlab.errors import VitlabError
+from vitlab.runs import open_run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# What must be the same for both: the teacher sees the images as the student does.
+_SHARED = ("image_size", "channels", "num_classes", "mean", "std")
+
+
+def build_objective(cfg: DictConfig, allow: Sequence[str]) -> tuple[Any, dict[str, str]]:
+    """The objective of a run, with its teacher if it has one.
+
+    Args:
+        cfg: the whole resolved config.
+        allow: packages of the user's own that may be built from.
+
+    Returns:
+        The objective, and by name the SHA-256 of the teacher's weights; nothing where there is none.
+
+    Raises:
+        VitlabError: the teacher is missing, cannot be built, or was made for other images or classes.
+    """
+    if "teacher" not in cfg.objective:
+        return build(cfg, "objective", allow), {}
+    teacher = _build_teacher(cfg, allow)
+    _refuse_misfit(teacher, cfg)
+    rest = cfg.copy()
+    del rest.objective.teacher
+    make = build(rest, "objective", allow)
+    with refusals_of("objective"):
+        return make(teacher), {"teacher": _hash(teacher)}
+
+
+def _build_teacher(cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
+    given = cfg.objective.teacher
+    if given is None:
+        hint = "it names the folder of a finished run, as in objective.teacher=outputs/DATE/TIME"
+        raise VitlabError(f"objective.teacher is missing: {hint}")
+    if not isinstance(given, DictConfig):
+        return _from_run(str(given), cfg, allow)
+    if "_target_" not in given:
+        raise VitlabError("objective.teacher has no _target_, and is no folder of a run")
+    model: nn.Module = build(OmegaConf.create({"objective.teacher": given}), "objective.teacher", allow)
+    return model
+
+
+def _from_run(path: str, cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
+    from vitlab.engine.checkpoint import BEST, load_weights, read
+    from vitlab.engine.snapshot import weights_to_evaluate
+
+    run = open_run("objective.teacher", path)
+    settings = saved.load(run)
+    for key in _SHARED:
+        theirs, own = OmegaConf.select(settings, f"data.{key}"), OmegaConf.select(cfg, f"data.{key}")
+        if theirs != own:
+            raise VitlabError(
+                f"objective.teacher={path} was trained with data.{key}={theirs}, and this run has {own}; "
+                "the teacher must see what the student sees"
+            )
+    model: nn.Module = build(settings, "model", allow)
+    checkpoint = run.checkpoints / BEST
+    load_weights(model, weights_to_evaluate(read(checkpoint)), checkpoint)
+    return model
+
+
+def _refuse_misfit(teacher: "nn.Module", cfg: DictConfig) -> None:
+    """Show the teacher one blank image, so that what does not fit is known before the first step."""
+    import torch
+
+    data = cfg.data
+    teacher.eval()
+    with torch.no_grad():
+        try:
+            logits = teacher(torch.zeros(1, data.channels, data.image_size, data.image_size))
+        except (RuntimeError, ValueError, TypeError) as error:
+            shape = f"{data.channels} x {data.image_size} x {data.image_size}"
+            raise VitlabError(
+                f"objective.teacher cannot see images of {shape}: {str(error).splitlines()[0]}"
+            ) from error
+    found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if found != (1, data.num_classes):
+        expected = (1, data.num_classes)
+        raise VitlabError(f"objective.teacher gives {found} for one image, and {expected} is needed: [B, classes]")
+
+
+def _hash(teacher: "nn.Module") -> str:
+    import torch
+
+    digest = sha256()
+    for name, value in teacher.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
