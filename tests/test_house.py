@@ -23,7 +23,7 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis"},
-    {"train", "evaluate"},
+    {"train", "evaluate", "explain"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -17,6 +17,8 @@ class LayerNorm(nn.LayerNorm):
         eps: added to the variance; 1e-6 in the ViT of Dosovitskiy et al., 1e-5 in torch.
     """
 
+    formula = "γ ⊙ (x − μ) / √(σ² + ε) + β"
+
     def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
         super().__init__(embed_dim, eps=eps)
 
@@ -31,6 +33,8 @@ class RmsNorm(nn.RMSNorm):
         eps: added to the mean square.
     """
 
+    formula = "γ ⊙ x / √(mean x² + ε)"
+
     def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
         super().__init__(embed_dim, eps=eps)
 
@@ -44,6 +48,8 @@ class DynamicTanh(nn.Module):
         embed_dim: width of a token.
         alpha: at the start; learned, one for all numbers of a token.
     """
+
+    formula = "γ ⊙ tanh(α x) + β"
 
     def __init__(self, embed_dim: int, alpha: float = 0.5) -> None:
         super().__init__()

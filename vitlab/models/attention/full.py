@@ -44,6 +44,9 @@ class Attention(nn.Module):
         ValueError: the heads do not divide the width, or the key heads the heads; the nearest that do are named.
     """
 
+    formula = "softmax(QKᵀ / √dₖ) V"
+    steps = (("scores", "S = QKᵀ / √dₖ"), ("softmax", "A = softmax(S)"), ("mixing", "O = A V"))
+
     def __init__(
         self,
         embed_dim: int,

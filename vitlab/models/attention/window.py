@@ -38,6 +38,7 @@ class WindowAttention(Attention):
         ValueError: the window does not divide the grid; the nearest that do are named.
     """
 
+    formula = "softmax(QKᵀ / √dₖ + M) V, M = −∞ between windows"
     needs_all_patches = True
 
     def __init__(
@@ -58,7 +59,7 @@ class WindowAttention(Attention):
             hint = nearest_divisors(common, window_size)
             raise ValueError(f"window_size={window_size} does not divide the grid {rows}x{columns}; try {hint}")
         self.num_prefix = layout.num_prefix
-        moved = window_size // 2 if shift and block % 2 else 0
+        self.moved = moved = window_size // 2 if shift and block % 2 else 0
         row = torch.arange(rows).repeat_interleave(columns)
         column = torch.arange(columns).repeat(rows)
         # Rolled back by the shift, the pieces at two opposite borders make one whole window; this tells them apart.
@@ -98,3 +99,7 @@ class WindowAttention(Attention):
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=self.scale)
+
+    def extra_repr(self) -> str:
+        """Show how far the windows are moved when printed."""
+        return f"windows moved by {self.moved}"

@@ -1,0 +1,75 @@
+"""The stages of a model as one page of HTML that needs nothing else: a drawing, then a card for each stage."""
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vitlab import __version__
+from vitlab.analysis import figures
+from vitlab.analysis.anatomy import Anatomy, Section, Stage
+from vitlab.analysis.facts import NOTE
+from vitlab.analysis.teaching import LEARNED_TOKENS, LETTERS
+
+_TEMPLATE = "stage_page.html.j2"
+_MOST_CELLS = 8  # rows and columns of the grid in the drawing
+
+
+def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, command: str, grid_size: tuple[int, int]) -> str:
+    """The page.
+
+    Args:
+        anatomy: of the model.
+        facts: pairs of a heading and its sentences.
+        title: of the page.
+        command: that made it, shown at its foot.
+        grid_size: rows and columns of patches.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"amount": figures.amount, "share": figures.share, "shape": figures.shape}
+    sizes = anatomy.sizes
+    return environment.get_template(_TEMPLATE).render(
+        anatomy=anatomy,
+        facts=facts,
+        title=title,
+        command=command,
+        note=NOTE,
+        version=__version__,
+        letters=[(letter, sizes[letter], LETTERS[letter]) for letter in LETTERS if letter in sizes],
+        grid=[min(_MOST_CELLS, number) for number in grid_size],
+        grid_size=grid_size,
+        prefix=sizes["T"] - sizes["N"],
+        drawings=[_drawing(section) for section in anatomy.sections],
+        share_of_section=lambda part, whole: part / whole if whole else 0.0,
+    )
+
+
+def _drawing(section: Section) -> dict[str, Any]:
+    """A section as boxes: runs of stages inside a shortcut, and those outside."""
+    parts: list[dict[str, Any]] = []
+    for is_branch, run in groupby(section.stages, key=lambda stage: stage.of_branch):
+        parts.append({"is_branch": is_branch, "boxes": list(_boxes(list(run)))})
+    return {"section": section, "parts": parts}
+
+
+def _boxes(stages: list[Stage]) -> list[dict[str, Any]]:
+    """A box for each stage; one for all steps of an attention."""
+    boxes = []
+    for of_attention, run in groupby(stages, key=lambda stage: stage.of_attention):
+        if of_attention:
+            boxes.append({"kind": "attention", "name": "attention", "steps": [stage.name for stage in run]})
+        else:
+            boxes += [{"kind": _kind(stage.role), "name": stage.name, "steps": []} for stage in run]
+    return boxes
+
+
+def _kind(role: str) -> str:
+    """Which colour a stage has."""
+    if role in ("attn", "mlp", "patch_embed", "drop_path"):
+        return {"attn": "attention", "drop_path": "sum"}.get(role, role)
+    if role.startswith("norm"):
+        return "norm"
+    return "tokens" if role in (*LEARNED_TOKENS, "position") else "end"
