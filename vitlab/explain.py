@@ -55,7 +55,9 @@ def explain(cfg: DictConfig) -> None:
     torch.manual_seed(settings.seed)
     model = build(settings, "model", settings.allow_targets)
     if not isinstance(model, ViT):
-        raise VitlabError(f"model is a {type(model).__name__}; explain knows vitlab.models.vit.ViT, whatever its parts")
+        raise VitlabError(
+            f"model is of class {type(model).__name__}; explain knows vitlab.models.vit.ViT, whatever its parts"
+        )
     channels = settings.model.get("channels", settings.data.channels)
     size = settings.model.get("image_size", settings.data.image_size)
     with refusals_of("model"):

@@ -34,11 +34,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above several stages: a name, a formula and a text, of a block or of its attention."""
+    """What stands above several stages: a name, a formula and a text, of a block or of its attention.
+
+    ``detail`` tells blocks apart that differ in their attention.
+    """
 
     name: str
     formula: str = ""
     text: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True)

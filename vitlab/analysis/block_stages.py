@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from vitlab.analysis.anatomy import Heading, Section, Sizes, Stage
-from vitlab.analysis.teaching import formula_of, name_of, said_by, words_of
+from vitlab.analysis.teaching import formula_of, name_of, words_of
 from vitlab.analysis.trace import FUSED, Event
 from vitlab.models.drop import DropPath
 
@@ -89,8 +89,7 @@ def block_section(block: nn.Module, number: int, events: list[Event], book: Book
         else:
             reading.stages.append(book.stage(event, flops_of(products)))
             reading.branch += [name_of(role)] if role in ("attn", "mlp") else []
-    text = f"{said_by(block)} Each block has weights of its own."
-    heading = Heading("Block", formula_of("block", block), text.strip())
+    heading = Heading("Block", formula_of("block", block), words_of("block", block, book.sizes))
     return Section(heading, tuple(reading.stages), (number + 1,), reading.attention)
 
 

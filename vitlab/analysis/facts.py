@@ -66,7 +66,7 @@ def _paths(anatomy: Anatomy, comparison: Comparison | None) -> list[tuple[str, s
         (
             "Weights in memory",
             f"Eager attention holds {shape(comparison.weights_shape)} weights for an image in each block: "
-            f"{megabytes(held)}, and {megabytes(held * depth)} for all {depth} while it trains. "
+            f"{megabytes(held)}, and {megabytes(held * depth)} in all {depth} blocks while it trains. "
             "A fused kernel need not.",
         ),
         (

@@ -1,10 +1,12 @@
 """The stages of a model as one page of HTML that needs nothing else: a drawing, then a card for each stage."""
 
+import re
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from vitlab import __version__
 from vitlab.analysis import figures
@@ -13,7 +15,7 @@ from vitlab.analysis.facts import NOTE
 from vitlab.analysis.teaching import LEARNED_TOKENS, LETTERS
 
 _TEMPLATE = "stage_page.html.j2"
-_MOST_CELLS = 8  # rows and columns of the grid in the drawing
+_MOST_CELLS = 14  # rows and columns of the grid in the drawing
 
 
 def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, command: str, grid_size: tuple[int, int]) -> str:
@@ -30,6 +32,7 @@ def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, command: 
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"amount": figures.amount, "share": figures.share, "shape": figures.shape}
+    environment.filters["formula"] = _formula
     sizes = anatomy.sizes
     return environment.get_template(_TEMPLATE).render(
         anatomy=anatomy,
@@ -48,11 +51,20 @@ def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, command: 
 
 
 def _drawing(section: Section) -> dict[str, Any]:
-    """A section as boxes: runs of stages inside a shortcut, and those outside."""
+    """A section as boxes: the runs of stages under a shortcut, with the sum in which it ends, and those outside."""
     parts: list[dict[str, Any]] = []
     for is_branch, run in groupby(section.stages, key=lambda stage: stage.of_branch):
-        parts.append({"is_branch": is_branch, "boxes": list(_boxes(list(run)))})
+        boxes = list(_boxes(list(run)))
+        if parts and parts[-1]["is_branch"] and boxes[0]["kind"] == "sum":
+            parts[-1]["boxes"].append(boxes.pop(0))
+        if boxes:
+            parts.append({"is_branch": is_branch, "boxes": boxes})
     return {"section": section, "parts": parts}
+
+
+def _formula(text: str) -> Markup:
+    """A formula with what stands behind an underscore as an index."""
+    return Markup(re.sub(r"_(\w+)", r"<sub>\1</sub>", str(escape(text))))  # noqa: S704 -- escaped
 
 
 def _boxes(stages: list[Stage]) -> list[dict[str, Any]]:
@@ -72,4 +84,6 @@ def _kind(role: str) -> str:
         return {"attn": "attention", "drop_path": "sum"}.get(role, role)
     if role.startswith("norm"):
         return "norm"
-    return "tokens" if role in (*LEARNED_TOKENS, "position") else "end"
+    if role in (*LEARNED_TOKENS, "position"):
+        return "tokens"
+    return "end" if role in ("pool", "head", "head_dist") else "other"

@@ -9,8 +9,10 @@ from rich.text import Text
 
 from vitlab.analysis.anatomy import Anatomy, Section
 from vitlab.analysis.facts import NOTE
-from vitlab.analysis.figures import amount, shape, share
+from vitlab.analysis.figures import amount, share
 from vitlab.analysis.teaching import LETTERS
+
+_LONGEST_NAME = 25  # characters; a longer one takes two lines
 
 
 def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, width: int, colours: bool) -> str:
@@ -41,7 +43,7 @@ def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, width: in
 
 def _table(anatomy: Anatomy) -> Table:
     table = Table(box=box.SIMPLE, show_footer=True, pad_edge=False, padding=(0, 1))
-    table.add_column("stage", "total", no_wrap=True)
+    table.add_column("stage", "total", max_width=_LONGEST_NAME)
     table.add_column("formula", overflow="fold")
     table.add_column("shape", no_wrap=True)
     table.add_column("parameters", f"{anatomy.parameters:,}", justify="right", no_wrap=True)
@@ -57,7 +59,9 @@ def _add(table: Table, section: Section, anatomy: Anatomy) -> None:
     if is_block:
         whole = share(section.flops / anatomy.flops if anatomy.flops else 0)
         figures = (f"{section.parameters:,}", amount(section.flops), whole)
-        table.add_row(*map(Text, (section.heading.name, section.heading.formula, "", *figures)), style="bold")
+        heading = section.heading
+        formula = f"{heading.formula}\n{heading.detail}".strip()
+        table.add_row(*map(Text, (heading.name, formula, "", *figures)), style="bold")
     in_attention = False
     for stage in section.stages:
         if stage.of_attention and not in_attention and section.attention:
@@ -67,7 +71,7 @@ def _add(table: Table, section: Section, anatomy: Anatomy) -> None:
         table.add_row(
             Text(name),
             Text(stage.formula),
-            Text(shape(stage.shape)),
+            Text("×".join(map(str, stage.shape))),
             f"{stage.parameters:,}" if stage.parameters else "–",
             amount(stage.flops) if stage.flops else "–",
             share(anatomy.share_of_flops(stage, section.times)),

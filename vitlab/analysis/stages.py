@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
-from typing import cast
+from itertools import groupby, pairwise
 
 import torch
 from torch import nn
@@ -140,23 +139,21 @@ def _alike(one: Section, other: Section, model: ViT) -> bool:
 
 
 def _titled(section: Section, model: ViT, kinds: int) -> Section:
-    blocks = section.blocks
-    title = f"Block {blocks[0]}"
-    if len(blocks) > 1:
-        together = blocks[-1] - blocks[0] + 1 == len(blocks)
-        numbers = f"{blocks[0]}–{blocks[-1]}" if together else _listed(blocks)
-        title = f"Blocks {numbers}, × {len(blocks)}"
-    if kinds > 1:  # what tells them apart, if the attention says it
-        attention = getattr(model.blocks[blocks[0] - 1], "attn", None)
-        said = cast(nn.Module, attention).extra_repr() if attention is not None else ""
-        title += f" ({said})" if said else ""
-    return replace(section, heading=replace(section.heading, name=title))
+    numbers = section.blocks
+    title = f"Blocks {_listed(numbers)} × {len(numbers)}" if len(numbers) > 1 else f"Block {numbers[0]}"
+    attention = getattr(model.blocks[numbers[0] - 1], "attn", None)
+    detail = attention.extra_repr() if kinds > 1 and isinstance(attention, nn.Module) else ""
+    return replace(section, heading=replace(section.heading, name=title, detail=detail))
 
 
 def _listed(numbers: tuple[int, ...]) -> str:
-    most = 6
-    shown = numbers if len(numbers) <= most else (*numbers[: most - 1], "…", numbers[-1])
-    return ", ".join(map(str, shown))
+    """``1–12``, ``1, 3, …, 11`` or all of them."""
+    steps = {after - before for before, after in pairwise(numbers)}
+    if steps == {1}:
+        return f"{numbers[0]}–{numbers[-1]}"
+    if len(steps) == 1 and len(numbers) > 3:
+        return f"{numbers[0]}, {numbers[1]}, …, {numbers[-1]}"
+    return ", ".join(map(str, numbers))
 
 
 def _growth(sections: list[Section], tokens: int) -> str:
@@ -167,4 +164,4 @@ def _growth(sections: list[Section], tokens: int) -> str:
         return ""
     if roles["scores"].shape[-2:] == (tokens, tokens):
         return "with the square of the number of tokens"
-    return "with the number of tokens times that of those which each may see"
+    return "with the number of tokens times how many of them each one sees"

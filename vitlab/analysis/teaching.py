@@ -71,6 +71,7 @@ ROLES = {
         "back."
     ),
     "mlp": "Attention moves information between tokens; the MLP works on what has arrived.",
+    "block": "Each block has weights of its own, and works on the tokens that the one before it leaves.",
     "norm": "The last one, so that the head reads numbers of a steady size.",
     "pool": "One vector now stands for the whole image.",
     "head": "One linear layer gives {K} numbers, one for each class. The largest is the model's answer.",

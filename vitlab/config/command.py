@@ -121,7 +121,8 @@ def explain(error: Exception, config_name: str = "train", arguments: Sequence[st
     unknown = re.search(r"Could not (?:override|delete) '([^']+)'", str(error))
     if unknown:
         key = unknown[1]
-        return f"{key} is no setting here{did_you_mean(key, _legal_keys(config_name, key, arguments))}"
+        legal = [name for name in _legal_keys(config_name, key, arguments) if name != key]
+        return f"{key} is no setting here{did_you_mean(key, legal)}"
     return str(error).strip().splitlines()[0]
 
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
-    """Each token minus its mean, divided by its standard deviation, with learned scale and shift: [B, T, D] as it was.
+    """Each token minus its mean, divided by its standard deviation, with learned scale and shift.
 
-    Ba et al. 2016, "Layer normalization".
+    Ba et al. 2016, "Layer normalization". [B, T, D] as it was.
 
     Args:
         embed_dim: width of a token.
@@ -24,9 +24,9 @@ class LayerNorm(nn.LayerNorm):
 
 
 class RmsNorm(nn.RMSNorm):
-    """Each token divided by the root of its mean square, with a learned scale: [B, T, D] as it was.
+    """Each token divided by the root of its mean square, with a learned scale.
 
-    Zhang & Sennrich 2019, "Root mean square layer normalization".
+    Zhang & Sennrich 2019, "Root mean square layer normalization". [B, T, D] as it was.
 
     Args:
         embed_dim: width of a token.

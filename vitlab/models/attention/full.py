@@ -15,7 +15,7 @@ from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
 class Attention(nn.Module):
-    """Full self-attention, ``softmax(q k^T / sqrt(K)) v`` in each head.
+    """Full self-attention: in each head, every token takes from every other what fits its query.
 
     There are two paths to the same result: ``forward`` through torch's fused kernel, which never holds the
     T x T weights, and ``forward_with_weights``, which writes them out.

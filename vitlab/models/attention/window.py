@@ -58,7 +58,7 @@ class WindowAttention(Attention):
             common = min(rows, columns)
             hint = nearest_divisors(common, window_size)
             raise ValueError(f"window_size={window_size} does not divide the grid {rows}x{columns}; try {hint}")
-        self.num_prefix = layout.num_prefix
+        self.num_prefix, self.window_size = layout.num_prefix, window_size
         self.moved = moved = window_size // 2 if shift and block % 2 else 0
         row = torch.arange(rows).repeat_interleave(columns)
         column = torch.arange(columns).repeat(rows)
@@ -101,5 +101,5 @@ class WindowAttention(Attention):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=self.scale)
 
     def extra_repr(self) -> str:
-        """Show how far the windows are moved when printed."""
-        return f"windows moved by {self.moved}"
+        """Show the windows when printed, and by how many patches they are moved."""
+        return f"window_size={self.window_size}, moved={self.moved}"
