@@ -4,6 +4,7 @@ import shutil
 import sys
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -14,10 +15,16 @@ from vitlab.config.compose import resolved
 from vitlab.config.rules import refuse_illegal, whole_number
 from vitlab.errors import VitlabError, did_you_mean
 
+if TYPE_CHECKING:
+    from vitlab.analysis.anatomy import Anatomy
+    from vitlab.analysis.fused import Comparison
+    from vitlab.models.vit import ViT
+
 _FORMATS = ("table", "html")
 _PAGE = "explain.html"
 _CLASSES = 10  # where they would be counted in a folder of images, which is not read here
-_IMAGES = 4  # random ones, on which eager and fused attention are compared
+_IMAGES = 4  # random ones, on which eager and fused attention are compared; fewer if there are very many tokens
+_MOST_WEIGHTS = 2**26  # a quarter of a gigabyte
 _PLAIN_WIDTH, _NARROWEST = 100, 80  # characters: of lines that go to no terminal, and of any
 _MARK = b'content="vitlab.explain"'  # in every page, so that nothing else is replaced
 
@@ -35,10 +42,9 @@ def explain(cfg: DictConfig) -> None:
             written.
     """
     page = _page(cfg)
-    note = []
-    if cfg.data.get("num_classes", 0) is None:
+    counted_later = cfg.data.get("num_classes", 0) is None
+    if counted_later:
         cfg.data.num_classes = _CLASSES
-        note = [("Classes", f"Counted in the folder when a run begins; {_CLASSES} are assumed here.")]
     settings = resolved(cfg)
     refuse_illegal(settings, [])
     whole_number(settings, "seed", 0)
@@ -46,33 +52,46 @@ def explain(cfg: DictConfig) -> None:
     import torch
 
     from vitlab.analysis.facts import facts
-    from vitlab.analysis.fused import compare_paths
     from vitlab.analysis.stage_page import render as render_page
     from vitlab.analysis.stage_table import render as render_table
-    from vitlab.analysis.stages import anatomy_of
     from vitlab.models.vit import ViT
 
     torch.manual_seed(settings.seed)
     model = build(settings, "model", settings.allow_targets)
     if not isinstance(model, ViT):
-        raise VitlabError(
-            f"model is of class {type(model).__name__}; explain knows vitlab.models.vit.ViT, whatever its parts"
-        )
+        kind = type(model).__name__
+        raise VitlabError(f"model is of class {kind}; explain knows vitlab.models.vit.ViT, whatever its parts")
     channels = settings.model.get("channels", settings.data.channels)
     size = settings.model.get("image_size", settings.data.image_size)
     with refusals_of("model"):
-        anatomy = anatomy_of(model, channels, size)
-        comparison = compare_paths(model, torch.randn(_IMAGES, channels, size, size))
-    found = facts(anatomy, comparison) + note
-    choices = HydraConfig.get().runtime.choices
-    images = f"images of {size} × {size} × {channels}, {model.head.out_features} classes"
-    title = f"{choices['model']} for {choices['data']}: {images}"
+        anatomy, comparison = _measured(model, channels, size)
+    found = facts(anatomy, comparison)
+    if counted_later:
+        found.append(("Classes", f"Counted in the folder when a run begins; {_CLASSES} are assumed here."))
+    title = _title(f"images of {size} × {size} × {channels}, {anatomy.sizes['K']} classes")
     if page is None:
         width = shutil.get_terminal_size((_PLAIN_WIDTH, 0)).columns if sys.stdout.isatty() else _PLAIN_WIDTH
         _print(render_table(anatomy, found, title, max(width, _NARROWEST), sys.stdout.isatty()))
     else:
         command = " ".join(["python -m vitlab.explain", *HydraConfig.get().overrides.task])
         _write(page, render_page(anatomy, found, title, command, model.layout.grid_size))
+
+
+def _measured(model: "ViT", channels: int, size: int) -> "tuple[Anatomy, Comparison | None]":
+    import torch
+
+    from vitlab.analysis.fused import compare_paths
+    from vitlab.analysis.stages import anatomy_of
+
+    anatomy = anatomy_of(model, channels, size)
+    weights = anatomy.sizes.get("H", 1) * anatomy.sizes["T"] ** 2  # of one image in one block, written out
+    images = max(1, min(_IMAGES, _MOST_WEIGHTS // weights))
+    return anatomy, compare_paths(model, torch.randn(images, channels, size, size))
+
+
+def _title(images: str) -> str:
+    choices = HydraConfig.get().runtime.choices
+    return f"{choices['model']} for {choices['data']}: {images}"
 
 
 def _page(cfg: DictConfig) -> Path | None:

@@ -66,12 +66,12 @@ def _paths(anatomy: Anatomy, comparison: Comparison | None) -> list[tuple[str, s
         (
             "Weights in memory",
             f"Eager attention holds {shape(comparison.weights_shape)} weights for an image in each block: "
-            f"{megabytes(held)}, and {megabytes(held * depth)} in all {depth} blocks while it trains. "
-            "A fused kernel need not.",
+            f"{megabytes(held)}, and {megabytes(held * depth)} in all {depth} blocks while it trains.",
         ),
         (
             "Eager against fused",
+            "Two ways through one formula: eager writes the weights out, torch's fused kernel mixes and forgets. "
             f"Attention of the first block: {comparison.attention}. Logits: {comparison.logits}. "
-            f"On {comparison.images} random images, in eval mode.",
+            f"On {comparison.images} random image{'s' * (comparison.images > 1)}, in eval mode.",
         ),
     ]

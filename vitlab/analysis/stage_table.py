@@ -1,6 +1,7 @@
 """The stages of a model as a table for the terminal."""
 
 import io
+import textwrap
 
 from rich import box
 from rich.console import Console
@@ -29,7 +30,7 @@ def render(anatomy: Anatomy, facts: list[tuple[str, str]], title: str, width: in
     console = Console(file=out, width=width, force_terminal=colours, highlight=False)
     console.print(Text(title, "bold"))
     console.print(_table(anatomy))
-    console.print(Text(_letters(anatomy), "dim"))
+    console.print(Text(_letters(anatomy, width), "dim"))
     console.print(Text(NOTE, "dim"))
     console.print()
     grid = Table.grid(padding=(0, 2))
@@ -79,5 +80,8 @@ def _add(table: Table, section: Section, anatomy: Anatomy) -> None:
     table.add_section()
 
 
-def _letters(anatomy: Anatomy) -> str:
-    return "  ".join(f"{x} = {anatomy.sizes[x]:,} {LETTERS[x]}," for x in LETTERS if x in anatomy.sizes).rstrip(",")
+def _letters(anatomy: Anatomy, width: int) -> str:
+    """What the letters stand for, broken between two of them only."""
+    shown = [f"{x} = {anatomy.sizes[x]:,} {LETTERS[x]}" for x in LETTERS if x in anatomy.sizes]
+    hard, soft = "\N{NO-BREAK SPACE}", " "
+    return textwrap.fill(", ".join(item.replace(soft, hard) for item in shown), width).replace(hard, soft)

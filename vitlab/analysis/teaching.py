@@ -79,6 +79,8 @@ ROLES = {
     "rest": "What belongs to no other stage of this table.",
 }
 
+_SAID_BY_ROLE = ("drop_path",)  # what its class says is of training, where branches are left out
+
 LETTERS = {
     "T": "tokens",
     "N": "patches",
@@ -109,7 +111,7 @@ def formula_of(role: str, part: nn.Module | None) -> str:
 
 def words_of(role: str, part: nn.Module | None, sizes: dict[str, int]) -> str:
     """One to three sentences: what the part says of itself, then what a stage in this role is for."""
-    own = "" if part is None else said_by(part)
+    own = "" if part is None or role in _SAID_BY_ROLE else said_by(part)
     return f"{own} {ROLES.get(role, '').format_map(_Known(sizes))}".strip()
 
 
