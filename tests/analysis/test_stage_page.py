@@ -94,6 +94,25 @@ def test_the_sum_closes_its_shortcut(anatomy):
     assert "MLP" in branches[1]
 
 
+def test_what_runs_side_by_side_is_drawn_so(anatomy):
+    html = page(anatomy("model/block=parallel", "model.layer_scale=0.1"))
+    (lanes,) = re.findall(r'<span class="lanes">(.*?)<span class="plus"', html, re.S)
+    attention, mlp = lanes.index("attention"), lanes.index("MLP")
+    assert "→" not in lanes[:attention]
+    assert lanes[attention:mlp].count('class="arrow"') == 1  # to its layer scale, and from there not to the MLP
+    assert 'class="lanes"' not in page(anatomy())
+
+
+def test_what_does_not_follow_is_not_drawn_with_an_arrow(anatomy):
+    shifted = ("model/attention=window", "model.attention.window_size=2", "model.attention.shift=true", "model.depth=4")
+    turns, beside = 'class="arrow turns"', 'class="arrow beside"'
+    assert page(anatomy(*shifted)).count(turns) == 1
+    assert page(anatomy("model.distillation_token=true")).count(beside) == 1
+    plain = page(anatomy())
+    assert turns not in plain
+    assert beside not in plain
+
+
 def test_bars_are_as_wide_as_the_shares(anatomy):
     found = anatomy()
     widths = [float(w) for w in re.findall(r'fill flops" style="width:([\d.]+)%', page(found))]

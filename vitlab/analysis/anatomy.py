@@ -54,12 +54,14 @@ class Section:
         stages: in the order of the pass.
         blocks: numbers of the identical blocks, from 1; empty if it is no block.
         attention: heading of the stages that are steps of the block's attention, or None.
+        side_by_side: whether attention and MLP read the same, in place of one reading what the other leaves.
     """
 
     heading: Heading
     stages: tuple[Stage, ...]
     blocks: tuple[int, ...] = ()
     attention: Heading | None = None
+    side_by_side: bool = False
 
     @property
     def times(self) -> int:

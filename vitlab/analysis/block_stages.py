@@ -84,13 +84,18 @@ def block_section(block: nn.Module, number: int, events: list[Event], book: Book
         elif hasattr(part, "steps"):
             _attention(reading, part, event, _middle(events, event.path), products, book)
         elif isinstance(part, DropPath):
-            reading.stages.append(_sum(book.stage(event, flops_of(products)), reading.branch, part.branch_scale))
+            added = reading.branch if _side_by_side(block) else reading.branch[-1:]
+            reading.stages.append(_sum(book.stage(event, flops_of(products)), added, part.branch_scale))
             reading.branch = []
         else:
             reading.stages.append(book.stage(event, flops_of(products)))
             reading.branch += [name_of(role)] if role in ("attn", "mlp") else []
     heading = Heading("Block", formula_of("block", block), words_of("block", block, book.sizes))
-    return Section(heading, tuple(reading.stages), (number + 1,), reading.attention)
+    return Section(heading, tuple(reading.stages), (number + 1,), reading.attention, _side_by_side(block))
+
+
+def _side_by_side(block: nn.Module) -> bool:
+    return bool(getattr(block, "side_by_side", False))
 
 
 def _middle(events: list[Event], path: str) -> int:

@@ -59,7 +59,21 @@ def _drawing(section: Section) -> dict[str, Any]:
             parts[-1]["boxes"].append(boxes.pop(0))
         if boxes:
             parts.append({"is_branch": is_branch, "boxes": boxes})
+    for part in parts:
+        part["lanes"] = _lanes(part["boxes"]) if section.side_by_side else []
     return {"section": section, "parts": parts}
+
+
+def _lanes(boxes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """What runs side by side: the attention's lane and the MLP's, taken out of ``boxes``; none if it has not both."""
+    kinds = [box["kind"] for box in boxes]
+    if "attention" not in kinds or "mlp" not in kinds:
+        return []
+    first, second = sorted((kinds.index("attention"), kinds.index("mlp")))
+    end = kinds.index("sum") if "sum" in kinds else len(kinds)
+    lanes = [boxes[first:second], boxes[second:end]]
+    boxes[first:end] = [{"kind": "lanes", "name": "", "steps": []}]
+    return lanes
 
 
 def _formula(text: str) -> Markup:

@@ -152,6 +152,7 @@ class ParallelBlock(PreNormBlock):
     """
 
     formula = "x += Attn(N(x)) + MLP(N(x))"
+    side_by_side = True
 
     def __init__(self, embed_dim: int, **parts: Any) -> None:
         super().__init__(embed_dim, **parts)
