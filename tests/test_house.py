@@ -24,7 +24,7 @@ FLOORS = [
     {"engine", "tracking"},
     {"analysis"},
     {"teacher"},
-    {"train", "evaluate"},
+    {"train", "evaluate", "explain"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from vitlab.config.command import _without_dashes
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
@@ -66,3 +68,32 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     done = subprocess.run(["bash", "-c", arguments], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "Train a Vision Transformer whose every part is chosen by name.\n"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["--format", "html", "model.depth=2"], ["format=html", "model.depth=2"]),
+        (["a=1", "--format=html"], ["a=1", "format=html"]),
+        (["format=html", "--help", "-m"], ["format=html", "--help", "-m"]),
+        (["--cfg", "job", "--formats", "x", "--", "format"], ["--cfg", "job", "--formats", "x", "--", "format"]),
+        (["--format", "a=b"], ["format=a=b"]),
+    ],
+)
+def test_the_flags_of_a_command_are_read_as_keys(typed, read):
+    assert list(_without_dashes(typed, ("format",))) == read
+
+
+@pytest.mark.parametrize("typed", [["--format"], ["--format="], ["--format", "--help"]])
+def test_a_flag_without_its_value_is_a_wrong_command_line(typed, capsys):
+    with pytest.raises(SystemExit) as stop:
+        list(_without_dashes(typed, ("format",)))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "vitlab: --format needs a value\n"
+
+
+def test_a_key_is_not_offered_in_its_own_place(command):
+    done = command("explain", "experiment=seed_cifar10")
+    assert done.returncode == 1
+    assert "experiment is no setting here" in done.stderr
+    assert "did you mean experiment" not in done.stderr

@@ -18,17 +18,22 @@ from omegaconf.errors import OmegaConfBaseException
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 from vitlab.errors import Interrupted, VitlabError, did_you_mean
 
-_RUN_FOLDERS = ("run", "resume")
+_PATHS = ("run", "resume", "output")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
-def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+def run_command(task: Callable[[DictConfig], Any], config_name: str, flags: Sequence[str] = ()) -> None:
     """Run ``task`` under Hydra with ``conf/<config_name>.yaml``; exit code 1 or 2 with one message if it is refused.
 
     ``HYDRA_FULL_ERROR=1`` in the environment asks for the traceback, as in every Hydra application.
+
+    Args:
+        task: what the command does.
+        config_name: of its config; also that of the command.
+        flags: keys that may be typed as ``--key value`` and ``--key=value`` too.
     """
     register_resolvers()
-    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     if not asked_for_traceback:
         task = _telling(task)
@@ -56,10 +61,24 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             del os.environ["HYDRA_FULL_ERROR"]
 
 
+def _without_dashes(arguments: Sequence[str], flags: Sequence[str]) -> Iterator[str]:
+    """``arguments`` with ``--key value`` and ``--key=value`` as ``key=value``, for the keys in ``flags``."""
+    rest = iter(arguments)
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if key not in flags or not argument.startswith("--"):
+            yield argument
+            continue
+        value = value if equals else next(rest, "")
+        if not value or value.startswith("--"):
+            _fail(f"--{key} needs a value", _WRONG_COMMAND_LINE)
+        yield f"{key}={value}"
+
+
 def _quoted(argument: str) -> str:
-    """``argument`` with the folder of a run in quotes: the name of a sweep's job holds signs that Hydra would read."""
+    """``argument`` with a path in quotes: the name of a sweep's job, say, holds signs that Hydra would read."""
     key, _, value = argument.partition("=")
-    if key not in _RUN_FOLDERS or not value or value == "null" or value[0] in "\"'":
+    if key not in _PATHS or not value or value == "null" or value[0] in "\"'":
         return argument
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
@@ -102,7 +121,8 @@ def explain(error: Exception, config_name: str = "train", arguments: Sequence[st
     unknown = re.search(r"Could not (?:override|delete) '([^']+)'", str(error))
     if unknown:
         key = unknown[1]
-        return f"{key} is no setting here{did_you_mean(key, _legal_keys(config_name, key, arguments))}"
+        legal = [name for name in _legal_keys(config_name, key, arguments) if name != key]
+        return f"{key} is no setting here{did_you_mean(key, legal)}"
     return str(error).strip().splitlines()[0]
 
 

@@ -26,6 +26,8 @@ class LayerScale(nn.Module):
         start: the factor at the start of training, small, so that a deep model begins near the identity.
     """
 
+    formula = "γ ⊙ branch"
+
     def __init__(self, embed_dim: int, start: float) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.full((embed_dim,), start))
@@ -46,6 +48,7 @@ class DepthwiseShortcut(nn.Module):
         layout: how the tokens lie.
     """
 
+    formula = "x + conv 3×3(input of the block)"
     needs_all_patches = True
 
     def __init__(self, embed_dim: int, layout: TokenLayout) -> None:
@@ -73,6 +76,8 @@ class PreNormBlock(nn.Module):
         layer_scale: start of the ``LayerScale`` of each branch, or None for none.
         depthwise_shortcut: whether a depth-wise convolution of the block's input is added to its output.
     """
+
+    formula = "x += Attn(N(x)); x += MLP(N(x))"
 
     def __init__(
         self,
@@ -135,6 +140,8 @@ class PostNormBlock(PreNormBlock):
     Takes what ``PreNormBlock`` takes.
     """
 
+    formula = "x = N(x + Attn(x)); x = N(x + MLP(x))"
+
     def _branches(self, tokens: Tensor, mask: Tensor | None, stages: Stages | None) -> Tensor:
         whole = _whole(mask, stages)
         tokens = self.norm1(self.drop_path(tokens, lambda x: self._attend(x, mask, stages), whole))
@@ -147,6 +154,9 @@ class ParallelBlock(PreNormBlock):
 
     Takes what ``PreNormBlock`` takes.
     """
+
+    formula = "x += Attn(N(x)) + MLP(N(x))"
+    side_by_side = True
 
     def __init__(self, embed_dim: int, **parts: Any) -> None:
         super().__init__(embed_dim, **parts)

@@ -22,6 +22,8 @@ class GeluMlp(nn.Module):
         mlp_drop: rate of dropout after each layer.
     """
 
+    formula = "GELU(x W₁ + b₁) W₂ + b₂"
+
     def __init__(self, embed_dim: int, hidden_dim: int, layout: TokenLayout, mlp_drop: float = 0.0) -> None:
         super().__init__()
         self.fc1 = nn.Linear(embed_dim, hidden_dim)
@@ -48,6 +50,8 @@ class SwigluMlp(nn.Module):
         layout: how the tokens lie; this MLP treats each by itself and keeps nothing of it.
         mlp_drop: rate of dropout after each layer.
     """
+
+    formula = "(SiLU(a) ⊙ c) W₂ + b₂, [a c] = x W₁ + b₁"
 
     def __init__(self, embed_dim: int, hidden_dim: int, layout: TokenLayout, mlp_drop: float = 0.0) -> None:
         super().__init__()
@@ -81,6 +85,7 @@ class DepthwiseMlp(nn.Module):
         ValueError: ``kernel_size`` is even.
     """
 
+    formula = "GELU(conv k×k(x W₁ + b₁)) W₂ + b₂"
     needs_all_patches = True
 
     def __init__(

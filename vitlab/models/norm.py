@@ -8,28 +8,32 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
-    """Each token minus its mean, divided by its standard deviation, with learned scale and shift: [B, T, D] as it was.
+    """Each token minus its mean, divided by its standard deviation, with learned scale and shift.
 
-    Ba et al. 2016, "Layer normalization".
+    Ba et al. 2016, "Layer normalization". [B, T, D] as it was.
 
     Args:
         embed_dim: width of a token.
         eps: added to the variance; 1e-6 in the ViT of Dosovitskiy et al., 1e-5 in torch.
     """
 
+    formula = "γ ⊙ (x − μ) / √(σ² + ε) + β"
+
     def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
         super().__init__(embed_dim, eps=eps)
 
 
 class RmsNorm(nn.RMSNorm):
-    """Each token divided by the root of its mean square, with a learned scale: [B, T, D] as it was.
+    """Each token divided by the root of its mean square, with a learned scale.
 
-    Zhang & Sennrich 2019, "Root mean square layer normalization".
+    Zhang & Sennrich 2019, "Root mean square layer normalization". [B, T, D] as it was.
 
     Args:
         embed_dim: width of a token.
         eps: added to the mean square.
     """
+
+    formula = "γ ⊙ x / √(mean x² + ε)"
 
     def __init__(self, embed_dim: int, eps: float = 1e-6) -> None:
         super().__init__(embed_dim, eps=eps)
@@ -44,6 +48,8 @@ class DynamicTanh(nn.Module):
         embed_dim: width of a token.
         alpha: at the start; learned, one for all numbers of a token.
     """
+
+    formula = "γ ⊙ tanh(α x) + β"
 
     def __init__(self, embed_dim: int, alpha: float = 0.5) -> None:
         super().__init__()

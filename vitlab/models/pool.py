@@ -23,6 +23,8 @@ class ClsPool(nn.Module):
         ValueError: there is no CLS token.
     """
 
+    formula = "y = x_CLS"
+
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()
         if not layout.has_class_token:
@@ -40,6 +42,8 @@ class MeanPool(nn.Module):
         embed_dim, num_heads: of the tokens and attentions; nothing is kept of them.
         layout: how the tokens lie; its prefix is left out.
     """
+
+    formula = "y = Σ xᵢ / N, over the patches"
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()
@@ -61,6 +65,8 @@ class ClsMeanPool(nn.Module):
     Raises:
         ValueError: there is no CLS token.
     """
+
+    formula = "y = [x_CLS, Σ xᵢ / N]"
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()
@@ -85,6 +91,7 @@ class AttentionPool(nn.Module):
         layout: how the tokens lie; its prefix is left out.
     """
 
+    formula = "y = s + MLP(LN(s)), s = softmax(q Kᵀ / √dₖ) V W + b"
     embeddings = ("query",)
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
@@ -118,6 +125,8 @@ class SequencePool(nn.Module):
         num_heads: of the attentions; nothing is kept of it.
         layout: how the tokens lie; its prefix is left out.
     """
+
+    formula = "y = Σ aᵢ xᵢ, a = softmax(x w) over the patches"
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
 class Attention(nn.Module):
-    """Full self-attention, ``softmax(q k^T / sqrt(K)) v`` in each head.
+    """Full self-attention: in each head, every token takes from every other what fits its query.
 
     There are two paths to the same result: ``forward`` through torch's fused kernel, which never holds the
     T x T weights, and ``forward_with_weights``, which writes them out.
@@ -44,6 +44,8 @@ class Attention(nn.Module):
         ValueError: the heads do not divide the width, or the key heads the heads; the nearest that do are named.
     """
 
+    formula = "softmax(QKᵀ / √dₖ) V"
+    steps = (("scores", "S = QKᵀ / √dₖ"), ("softmax", "A = softmax(S)"), ("mixing", "O = A V"))
     pattern: Tensor | None
 
     def __init__(

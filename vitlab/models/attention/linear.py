@@ -31,6 +31,9 @@ class LinearAttention(Attention):
         ValueError: ``attn_drop`` is not 0, or the relation adds a bias to scores; in ``forward``, a mask is given.
     """
 
+    formula = "φ(Q) (φ(K)ᵀ V) / (φ(Q) Σφ(K)), φ(x) = elu(x) + 1"
+    steps = (("memory", "M = φ(K)ᵀ V"), ("normaliser", "z = φ(Q) Σφ(K)"), ("mixing", "O = φ(Q) M / z"))
+
     def __init__(
         self, embed_dim: int, num_heads: int, layout: TokenLayout, *, attn_drop: float = 0.0, **options: Any
     ) -> None:

@@ -25,6 +25,8 @@ class LocalitySelfAttention(Attention):
         options: those of ``Attention``.
     """
 
+    formula = "softmax(QKᵀ / τ + M) V, Mᵢᵢ = −∞"
+    steps = (("scores", "S = QKᵀ / τ"), *Attention.steps[1:])
     needs_all_patches = True
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout, **options: Any) -> None:

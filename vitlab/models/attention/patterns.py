@@ -28,6 +28,7 @@ class LocalAttention(Attention):
         ValueError: ``neighbourhood`` is even.
     """
 
+    formula = "softmax(QKᵀ / √dₖ + M) V, M = −∞ for far patches"
     needs_all_patches = True
 
     def __init__(
@@ -58,6 +59,7 @@ class SparseAttention(Attention):
         ValueError: ``neighbourhood`` is even, or ``stride`` not positive.
     """
 
+    formula = "softmax(QKᵀ / √dₖ + M) V, M = −∞ but near and each s-th"
     needs_all_patches = True
 
     def __init__(

@@ -41,6 +41,7 @@ class WindowAttention(Attention):
         ValueError: the window does not divide the grid; the nearest that do are named.
     """
 
+    formula = "softmax(QKᵀ / √dₖ + M) V, M = −∞ between windows"
     needs_all_patches = True
     own: Tensor
     seen: Tensor
@@ -137,3 +138,7 @@ class WindowAttention(Attention):
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         dropout = self.attn_drop if self.training else 0.0
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=self.scale)
+
+    def extra_repr(self) -> str:
+        """Show the windows when printed, and by how many patches they are moved."""
+        return f"window_size={self.window_size}, moved={self.moved}"

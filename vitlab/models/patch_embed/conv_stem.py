@@ -26,6 +26,8 @@ class ConvStem(nn.Module):
         ValueError: the patch does not divide the image or is no power of two; in ``forward``, images of another size.
     """
 
+    formula = "[conv 3×3, half size → BN → ReLU] × log₂P → conv 1×1"
+
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()
         steps = halvings(image_size, patch_size, "conv_stem")
@@ -62,6 +64,8 @@ class ConvTokenizer(nn.Module):
     Raises:
         ValueError: the patch does not divide the image or is no power of two; in ``forward``, images of another size.
     """
+
+    formula = "[conv 3×3 → ReLU → max-pool, half size] × log₂P"
 
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int, hidden_dim: int = 64) -> None:
         super().__init__()

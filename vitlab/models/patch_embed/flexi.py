@@ -28,6 +28,7 @@ class FlexiPatchEmbed(nn.Module):
             another size.
     """
 
+    formula = "x = conv(image, resize(W)) + b, stride P"
     resize: Tensor
 
     def __init__(

@@ -28,6 +28,8 @@ class MultiScalePatchEmbed(nn.Module):
         ValueError: the patch does not divide the image, or ``coarse`` the grid; in ``forward``, images of another size.
     """
 
+    formula = "x = conv(image, patch P) + repeat(conv(image, patch c·P))"
+
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int, coarse: int = 2) -> None:
         super().__init__()
         self.grid_size = grid_of(image_size, patch_size)

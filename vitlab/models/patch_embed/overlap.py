@@ -24,6 +24,8 @@ class OverlapPatchEmbed(nn.Module):
             images of another size.
     """
 
+    formula = "x = conv(image), kernel > stride P"
+
     def __init__(
         self, image_size: int, patch_size: int, channels: int, embed_dim: int, kernel_size: int | None = None
     ) -> None:

@@ -23,6 +23,8 @@ class ConvPatchEmbed(nn.Module):
         ValueError: the patch does not divide the image; in ``forward``, images of another size.
     """
 
+    formula = "xᵢ = W patchᵢ + b, by convolution"
+
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()
         self.grid_size = grid_of(image_size, patch_size)
@@ -37,7 +39,7 @@ class ConvPatchEmbed(nn.Module):
 
 
 class LinearPatchEmbed(nn.Module):
-    """The same map written as the paper has it: flatten each patch to C*P*P numbers, then one linear layer.
+    """Flattens each patch to C*P*P numbers, then one linear layer: ``ConvPatchEmbed`` as the paper writes it.
 
     Args:
         image_size: height and width of the images, in pixels.
@@ -48,6 +50,8 @@ class LinearPatchEmbed(nn.Module):
     Raises:
         ValueError: the patch does not divide the image; in ``forward``, images of another size.
     """
+
+    formula = "xᵢ = W flatten(patchᵢ) + b"
 
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()

@@ -24,6 +24,8 @@ class ShiftedPatchEmbed(nn.Module):
         ValueError: the patch does not divide the image or is a single pixel; in ``forward``, images of another size.
     """
 
+    formula = "xᵢ = W LN([patchᵢ, its 4 diagonal shifts]) + b"
+
     def __init__(self, image_size: int, patch_size: int, channels: int, embed_dim: int) -> None:
         super().__init__()
         self.grid_size = grid_of(image_size, patch_size)

@@ -19,6 +19,7 @@ class LearnedPosition(nn.Module):
         layout: how the tokens lie.
     """
 
+    formula = "x + E, E learned"
     embeddings = ("embedding",)
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
@@ -37,6 +38,8 @@ class NoPosition(nn.Module):
     Args:
         embed_dim, num_heads, layout: of the tokens and attentions, which are left alone.
     """
+
+    formula = "x"
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()
@@ -60,6 +63,7 @@ class SinusoidalPosition(nn.Module):
         ValueError: the width is odd.
     """
 
+    formula = "x + E, E(i) = [sin(i ω), cos(i ω)]"
     embedding: Tensor
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
@@ -92,6 +96,7 @@ class Sincos2dPosition(nn.Module):
         ValueError: four does not divide the width; the nearest multiples are named.
     """
 
+    formula = "x + E, E = [sin, cos of column · ω; of row · ω]"
     embedding: Tensor
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:

@@ -27,6 +27,8 @@ class ConditionalPosition(nn.Module):
         ValueError: ``kernel_size`` is even.
     """
 
+    formula = "x + conv k×k(x), each channel by itself"
+
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout, kernel_size: int = 3) -> None:
         super().__init__()
         refuse_even("kernel_size", kernel_size)

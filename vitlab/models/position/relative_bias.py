@@ -20,6 +20,8 @@ class RelativeBiasPosition(nn.Module):
         layout: how the tokens lie.
     """
 
+    formula = "x; later, in each attention, a bias B joins the scores"
+
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -43,6 +45,7 @@ class RelativeBias(nn.Module):
         layout: how the tokens lie, registers included.
     """
 
+    formula = "Bᵢⱼ = table[rowⱼ − rowᵢ, columnⱼ − columnᵢ]"
     needs_all_patches = True
     adds_bias = True
     embeddings = ("table",)

@@ -25,6 +25,8 @@ class RotaryPosition(nn.Module):
         ValueError: four does not divide the width of a head.
     """
 
+    formula = "x; later, in each attention, Q and K are turned"
+
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout, base: float = 100.0) -> None:
         super().__init__()
         self.head_dim, self.base = embed_dim // num_heads, base
@@ -52,6 +54,7 @@ class Rotation(nn.Module):
         base: as in ``RotaryPosition``.
     """
 
+    formula = "Q ← R(place) Q, K ← R(place) K"
     needs_all_patches = True
     cos: Tensor
     sin: Tensor
