@@ -97,8 +97,9 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
 
 
 def _make_absolute(cfg: DictConfig, key: str) -> None:
-    """Write out a path from the root on, so that the folder of the run can be used from anywhere; leave what is none."""
+    """Write a path out from the root on, so that the folder of the run can be used from anywhere."""
     value = OmegaConf.select(cfg, key)
+    # The name of a model of timm stays as it is, and so does a path to nothing, which is refused as it was typed.
     if isinstance(value, str) and (key == "data.root" or Path(value).expanduser().exists()):
         OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
 

@@ -111,11 +111,11 @@ def test_windows_by_hand(make_vit):
     from functools import partial
 
     windows = partial(WindowAttention, window_size=2)
-    found = anatomy_of(make_vit(attention=windows, depth=1), 3, 8)
+    found = anatomy_of(make_vit(image_size=32, attention=windows, depth=1), 3, 32)  # a grid of 16 x 16: large
     stages = {s.role: s for s in found.sections[1].stages}
-    of_patches, of_cls = 4 * 4 * (1 + 4), 1 * 17  # pairs: 4 windows of 4 patches that see CLS too; CLS sees all
+    of_patches, of_cls = 64 * 4 * (1 + 4), 1 * 257  # pairs: 64 windows of 4 patches that see CLS too; CLS sees all
     assert stages["scores"].flops == stages["mixing"].flops == 2 * (of_patches + of_cls) * 24
-    assert stages["scores"].shape == (3, 4, 4, 5)
+    assert stages["scores"].shape == (3 * 64, 4, 5)
     assert stages["scores"].formula.endswith("+ M")
 
 

@@ -14,7 +14,6 @@ from vitlab.models.attention.full import Attention
 from vitlab.models.attention.masks import combine, with_prefix
 from vitlab.models.layout import TokenLayout, nearest_divisors
 
-
 _MANY = 256  # patches from which windows by themselves are faster than one mask
 
 
