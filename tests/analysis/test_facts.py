@@ -23,7 +23,7 @@ def test_sizes_and_costs_are_told(vit):
 def test_the_growth_is_that_of_the_attention(vit):
     assert "grows with the square" in told(vit())["Where FLOPs go"]
     assert "in step with the number of tokens" in told(vit("model/attention=linear"))["Where FLOPs go"]
-    windows = vit("model/attention=window", "model.image_size=32", "model.patch_size=2")
+    windows = vit("model/attention=window", "model.patch_size=1")
     assert "how many of them each one sees" in told(windows)["Where FLOPs go"]
 
 

@@ -14,8 +14,8 @@ class Distillation:
     """Cross-entropy with the labels, mixed with what a teacher says of the same augmented images.
 
     ``soft``: the Kullback-Leibler divergence to the teacher's probabilities at a temperature T, times T^2 (Hinton et
-    al. 2015, "Distilling the knowledge in a neural network", section 2). ``hard``: cross-entropy with the class that the
-    teacher finds most likely (Touvron et al. 2021, "Training data-efficient image transformers", DeiT, section 4).
+    al. 2015, "Distilling the knowledge in a neural network", section 2). ``hard``: cross-entropy with the class that
+    the teacher finds most likely (Touvron et al. 2021, "Training data-efficient image transformers", DeiT, section 4).
 
     A student with a distillation token learns from the teacher with that token's head and from the labels with the
     other; without one, with the only head it has.
