@@ -17,11 +17,11 @@ import torch
 SEEDS = (0, 1, 2)
 SHARED = [
     *("data=image_folder_32", "tracker=none", "trainer.device=cpu", "augment=light", "trainer.batch_size=64"),
-    *("trainer.limit_batches=80", "trainer.validate_every=5 epochs", "trainer.save_every=5 epochs"),
+    *("trainer.limit_batches=40", "trainer.validate_every=5 epochs", "trainer.save_every=5 epochs"),
     *("model.embed_dim=64", "model.num_heads=4", "model/pool=mean"),
 ]
 TEACHER = [
-    *("model.depth=4", "model/patch_embed=cct", "model.depthwise_shortcut=true", "trainer.epochs=20", "seed=100"),
+    *("model.depth=4", "model/patch_embed=cct", "model.depthwise_shortcut=true", "trainer.epochs=30", "seed=100"),
     "optimizer.lr=2e-3",
 ]
 STUDENT = ["model.depth=3", "trainer.epochs=10", "optimizer.lr=2e-3"]

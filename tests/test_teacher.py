@@ -88,6 +88,10 @@ def test_a_run_does_not_go_on_with_another_teacher_or_none(command, quick, teach
             "was trained with data.mean=[0.3053], and this run has [0.5]",
         ),
         (["objective.teacher={_target_: os.system}"], "objective.teacher._target_=os.system is not in the allowed"),
+        (
+            ["objective.teacher={_target_: torch.nn.Parameter}"],
+            "objective.teacher makes a Parameter, not a torch module",
+        ),
         (["objective.teacher={a: 1}"], "objective.teacher has no _target_"),
         (
             ["objective.teacher={_target_: torchvision.models.resnet18, num_classes: 10}"],

@@ -78,6 +78,8 @@ def _refuse_misfit(teacher: "nn.Module", cfg: DictConfig) -> None:
     """Show the teacher one blank image, so that what does not fit is known before the first step."""
     import torch
 
+    if not isinstance(teacher, torch.nn.Module):
+        raise VitlabError(f"objective.teacher makes a {type(teacher).__name__}, not a torch module")
     data = cfg.data
     teacher.eval()
     with torch.no_grad():
