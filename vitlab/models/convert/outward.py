@@ -50,6 +50,8 @@ def to_timm(model: "ViT") -> Outward:
         if "cls_token" in state:
             state["cls_token"] = state["cls_token"] + placed
         state["position.embedding"] = state["position.embedding"][:, model.num_placed :]
+    if sizes.gated:
+        state = _with_scales(state, sizes)  # timm's names with a gated MLP all scale their branches
     written = names.to_theirs(state, names.TIMM_WRITTEN).state
     fc_norm = model.pool_before_norm and average
     if fc_norm:
@@ -66,7 +68,7 @@ def to_timm(model: "ViT") -> Outward:
         "mlp_ratio": (rows + 0.5) / sizes.embed_dim,  # int() of its product with the width is the number of rows
         "qkv_bias": sizes.qkv_bias,
         "qk_norm": sizes.qk_norm,
-        "init_values": 1e-5 if sizes.layer_scale else None,
+        "init_values": 1e-5 if sizes.layer_scale or sizes.gated else None,
         "class_token": model.cls_token is not None,
         "no_embed_class": bool(sizes.registers),
         "reg_tokens": sizes.registers,
@@ -173,9 +175,7 @@ def to_hugging_face(model: "ViT") -> Outward:
 def _to_dinov2(model: "ViT", sizes: Sizes, state: dict[str, Tensor], settings: dict[str, Any]) -> Outward:
     ratio = _whole_mlp_ratio(sizes)
     refuse("Hugging Face", ratio is None, f"DINOv2 with an MLP of {sizes.hidden_dim}", "a whole model.mlp_ratio, as 4")
-    for number in range(sizes.depth):
-        for scale in ("ls1", "ls2"):
-            state.setdefault(f"blocks.{number}.{scale}.gamma", torch.ones(sizes.embed_dim))
+    state = _with_scales(state, sizes)
     unseen = torch.zeros_like(state["head.weight"])
     if isinstance(model.pool, ClsPool):
         state["head.weight"] = torch.cat([state["head.weight"], unseen], dim=1)  # [K, 2D]
@@ -190,6 +190,12 @@ def _to_dinov2(model: "ViT", sizes: Sizes, state: dict[str, Tensor], settings: d
     settings["num_register_tokens"] = sizes.registers
     name = "Dinov2WithRegistersForImageClassification"
     return Outward(_prefixed(written, "dinov2_with_registers"), name, settings)
+
+
+def _with_scales(state: dict[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
+    """``state`` with a scale for each branch: one, where it has none."""
+    names_of_scales = [f"blocks.{number}.{scale}.gamma" for number in range(sizes.depth) for scale in ("ls1", "ls2")]
+    return {**{name: torch.ones(sizes.embed_dim) for name in names_of_scales}, **state}
 
 
 def _whole_mlp_ratio(sizes: Sizes) -> int | None:
