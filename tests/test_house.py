@@ -22,8 +22,8 @@ FLOORS = [
     {"errors", "duration", "runs", "provenance", "config"},
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
-    {"analysis"},
-    {"train", "evaluate"},
+    {"analysis", "exports"},
+    {"train", "evaluate", "export"},
 ]
 PARTS_MAY_USE = "duration"
 

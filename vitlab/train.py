@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # torch is imported only once there is something to train
     from vitlab.engine.trainer import Trainer
     from vitlab.tracking.fanout import Fanout
 
+_NAMES_OF_MODELS = ("timm:", "hf:", "torchvision:")  # weights that are no file
+
 
 def main() -> None:
     """The command line."""
@@ -83,8 +85,10 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
             refuse_illegal(cfg, [])
             write_json(run.summary, {"status": "running"})
             return cfg
-        if OmegaConf.select(cfg, "data.root") is not None:  # so that the folder can be used from anywhere
-            cfg.data.root = str(Path(cfg.data.root).expanduser().absolute())
+        for key in ("data.root", "model.weights"):  # absolute, so that the folder can be used from anywhere
+            path = OmegaConf.select(cfg, key)
+            if path is not None and not str(path).startswith(_NAMES_OF_MODELS):
+                OmegaConf.update(cfg, key, str(Path(str(path)).expanduser().absolute()))
         refuse_illegal(resolved(cfg), overrides)
         run.claim()
         return cfg
@@ -114,7 +118,8 @@ def _build(
     cfg = resolved(cfg)
 
     torch.manual_seed(cfg.seed)
-    model = build(cfg, "model", allow)
+    begun = run.has_checkpoint()  # a run that was stopped before its first one begins anew
+    model = build(saved.from_checkpoint(cfg) if begun else cfg, "model", allow)
     make_optimizer = build(cfg, "optimizer", allow)
 
     def optimizer_for(model: "nn.Module") -> "Optimizer":
@@ -141,7 +146,7 @@ def _build(
         trainer: Trainer = make_trainer(parts, cfg.seed)
     hashes = data.hashes()
     provenance.refuse_other_data(run, hashes)
-    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes)
+    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes, data.spec.class_names)
     saved.save_once(run, cfg, overrides)
     return trainer, cost
 
@@ -156,6 +161,8 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
     console, records = Console(trainer.length), Records(run.path)
     console.say(f"run folder {os.path.relpath(run.path)}, {trainer.device}")
     console.say(f"{cost['parameters']:,} parameters, {cost['flops_per_image'] / 1e6:,.1f} MFLOPs an image")
+    if loaded := getattr(trainer.parts.model, "loaded", None):
+        console.say(str(loaded))
     if resuming:
         state = trainer.parts.checkpoints.load_latest(console.say)
         if state is not None:

@@ -32,6 +32,14 @@ def load(run: RunFolder) -> DictConfig:
     return settings
 
 
+def from_checkpoint(settings: DictConfig) -> DictConfig:
+    """``settings`` for a model whose weights a checkpoint holds: the file that it began with is needed no more."""
+    settings = settings.copy()
+    if OmegaConf.select(settings, "model.weights") is not None:
+        settings.model.weights = None
+    return settings
+
+
 def load_overrides(run: RunFolder) -> list[str]:
     """What was typed when ``run`` began."""
     overrides: list[str] = plain(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []

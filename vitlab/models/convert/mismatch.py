@@ -186,6 +186,6 @@ def _mlp_setting(model: "ViT", state: dict[str, Tensor]) -> str:
 def _grid_setting(model: "ViT", table: Tensor) -> str:
     """A table has an entry for each distance on its grid, and three more with tokens before the patches."""
     side = (math.isqrt(table.shape[0]) + 1) // 2
-    patch = model.patch_embed.image_shape[1] // model.layout.grid_size[0]
+    patch = cast(Any, model.patch_embed).image_shape[1] // model.layout.grid_size[0]
     rows, columns = model.layout.grid_size
     return f"model.image_size={side * patch} (a grid of {side}x{side}, here {rows}x{columns})"
