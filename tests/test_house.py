@@ -22,9 +22,9 @@ FLOORS = [
     {"errors", "duration", "runs", "provenance", "config"},
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
-    {"analysis"},
+    {"analysis", "exports"},
     {"teacher"},
-    {"train", "evaluate", "explain"},
+    {"train", "evaluate", "explain", "export"},
 ]
 PARTS_MAY_USE = "duration"
 

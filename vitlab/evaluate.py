@@ -52,7 +52,7 @@ def evaluate(cfg: DictConfig) -> float:
     state = read(path)
     data = build(settings, "data", cfg.allow_targets)
     provenance.refuse_other_data(run, data.hashes())
-    model = build(settings, "model", cfg.allow_targets)
+    model = build(saved.from_checkpoint(settings), "model", cfg.allow_targets)
     load_weights(model, weights_to_evaluate(state), path)
     augment = build(settings, "augment", cfg.allow_targets)
     batches = data.batches(cfg.split, batch_size=cfg.batch_size, device=device, seed=settings.seed, shuffle=False)

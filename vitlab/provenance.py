@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,19 @@ from vitlab.runs import RunFolder, write_json
 _PACKAGES = ("vitlab", "torch", "torchvision", "numpy", "hydra-core", "omegaconf", "scikit-learn", "pillow", "wandb")
 
 
-def save_once(run: RunFolder, seed: int, device: str, hashes: dict[str, str]) -> None:
+def save_once(run: RunFolder, seed: int, device: str, hashes: dict[str, str], class_names: Sequence[str] = ()) -> None:
     """Write ``provenance.json`` into the folder of ``run``, unless it goes on and has one."""
     if not run.provenance.exists():
-        write_json(run.provenance, collect(seed, device, hashes))
+        write_json(run.provenance, {**collect(seed, device, hashes), "class_names": list(class_names)})
+
+
+def class_names(run: RunFolder) -> list[str]:
+    """Names of the classes that ``run`` was trained on, in the order of its labels; empty where nothing tells them."""
+    try:
+        names: list[str] = json.loads(run.provenance.read_text()).get("class_names", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+    return names
 
 
 def refuse_other_data(run: RunFolder, hashes: dict[str, str]) -> None:

@@ -44,6 +44,10 @@ class RunFolder:
         """Folder of ``last.pt`` and ``best.pt``."""
         return self.path / "checkpoints"
 
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from."""
+        return any(self.checkpoints.glob("*.pt"))
+
     def claim(self) -> None:
         """Take a new folder for one run.
 

@@ -60,7 +60,7 @@ def _from_run(path: str, cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
     from vitlab.engine.snapshot import weights_to_evaluate
 
     run = open_run("objective.teacher", path)
-    settings = saved.load(run)
+    settings = saved.from_checkpoint(saved.load(run))
     for key in _SHARED:
         theirs, own = OmegaConf.select(settings, f"data.{key}"), OmegaConf.select(cfg, f"data.{key}")
         if theirs != own:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # torch is imported only once there is something to train
     from vitlab.tracking.fanout import Fanout
 
 
+
 def main() -> None:
     """The command line."""
     run_command(train, "train")
@@ -124,7 +125,8 @@ def _build(
 
     objective, teacher_hash = build_objective(cfg, allow)
     torch.manual_seed(cfg.seed)
-    model = build(cfg, "model", allow)
+    begun = run.has_checkpoint()  # a run that was stopped before its first one begins anew
+    model = build(saved.from_checkpoint(cfg) if begun else cfg, "model", allow)
     make_optimizer = build(cfg, "optimizer", allow)
 
     def optimizer_for(model: "nn.Module") -> "Optimizer":
@@ -152,7 +154,7 @@ def _build(
         trainer: Trainer = make_trainer(parts, cfg.seed)
     hashes = {**data.hashes(), **teacher_hash}
     provenance.refuse_other_data(run, hashes)
-    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes)
+    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes, data.spec.class_names)
     saved.save_once(run, cfg, overrides)
     return trainer, cost
 
@@ -167,6 +169,8 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
     console, records = Console(trainer.length), Records(run.path)
     console.say(f"run folder {os.path.relpath(run.path)}, {trainer.device}")
     console.say(f"{cost['parameters']:,} parameters, {cost['flops_per_image'] / 1e6:,.1f} MFLOPs an image")
+    if loaded := getattr(trainer.parts.model, "loaded", None):
+        console.say(str(loaded))
     if resuming:
         state = trainer.parts.checkpoints.load_latest(console.say)
         if state is not None:

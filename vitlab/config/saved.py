@@ -29,8 +29,14 @@ def load(run: RunFolder) -> DictConfig:
         raise VitlabError(f"{run.config} cannot be read as a config: {str(error).splitlines()[0]}") from error
     if not isinstance(settings, DictConfig):
         raise VitlabError(f"{run.config} is not the config of a run")
+    return settings
+
+
+def from_checkpoint(settings: DictConfig) -> DictConfig:
+    """``settings`` for a model whose weights a checkpoint holds: the file that it began with is needed no more."""
+    settings = settings.copy()
     if OmegaConf.select(settings, "model.weights") is not None:
-        settings.model.weights = None  # what it began with; its checkpoints hold what that became
+        settings.model.weights = None
     return settings
 
 

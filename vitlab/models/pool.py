@@ -106,7 +106,7 @@ class AttentionPool(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T, D] to [B, D]."""
-        q = self.q(self.query).expand(len(tokens), -1, -1)  # [B, 1, D]
+        q = self.q(self.query).expand(tokens.shape[0], -1, -1)  # [B, 1, D]
         k, v = self.kv(tokens[:, self.num_prefix :]).chunk(2, dim=-1)  # 2 x [B, N, D]
         q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (q, k, v))  # [B, H, 1 or N, K]
         seen = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))  # [B, 1, D]

@@ -61,7 +61,7 @@ class ViT(nn.Module):
         mlp_drop: rate of dropout in the MLP.
         drop_path: rate at which a branch of the last block is left out.
         drop_path_schedule: ``linear`` or ``constant`` over the depth.
-        weights: a file of weights to begin with, or the name of a model of timm; see ``vitlab.models.convert``.
+        weights: a file of weights to begin with, or the name of a model; see ``vitlab.models.convert.load``.
         allow_mismatch: whether weights may lack parts of the model, or hold more.
         freeze: how many of the first blocks stay as loaded, with all that comes before them; ``all`` but the head.
         layer_decay: learning rate of a block in units of the next one's (Bao et al. 2022), or 1 for the same.
@@ -219,12 +219,13 @@ class ViT(nn.Module):
 
     def _embed(self, patches: Tensor) -> Tensor:
         """CLS before the patches, positions on both, registers between them: [B, N, D] to [B, T, D]."""
-        first = [token.expand(len(patches), -1, -1) for token in (self.cls_token, self.dist_token) if token is not None]
+        batch = patches.shape[0]  # len(patches) would be a constant in an exported graph
+        first = [token.expand(batch, -1, -1) for token in (self.cls_token, self.dist_token) if token is not None]
         tokens = self.position(torch.cat([*first, patches], dim=1) if first else patches)
         tokens = self.patch_drop(self.pos_drop(tokens))
         if self.registers is None:
             return cast(Tensor, tokens)
-        registers = self.registers.expand(len(patches), -1, -1)  # [B, R, D]
+        registers = self.registers.expand(batch, -1, -1)  # [B, R, D]
         return torch.cat([tokens[:, : self.num_placed], registers, tokens[:, self.num_placed :]], dim=1)
 
     def _summarise(self, tokens: Tensor) -> Tensor:

@@ -1,0 +1,28 @@
+"""A ViT of the sizes that the references have."""
+
+from functools import partial
+
+import pytest
+import transformers
+from references import CLASSES, DEPTH, HEADS, IMAGE, PATCH, WIDTH
+
+from vitlab.models.attention.full import Attention
+from vitlab.models.position.absolute import NoPosition
+
+
+@pytest.fixture(autouse=True)
+def no_progress_bars():
+    transformers.utils.logging.disable_progress_bar()
+
+
+@pytest.fixture
+def vit(make_vit):
+    """``vit(layer_scale=1e-5)``: a ViT of the references' sizes; ``qkv_bias`` and ``qk_norm`` are the attention's."""
+
+    def make(qkv_bias=True, qk_norm=False, position=None, **settings):
+        sizes = {"image_size": IMAGE, "patch_size": PATCH, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS}
+        parts = {"attention": partial(Attention, qkv_bias=qkv_bias, qk_norm=qk_norm)}
+        parts |= {} if position is None else {"position": NoPosition if position == "none" else position}
+        return make_vit(**{**sizes, "num_classes": CLASSES, **parts, **settings}).eval()
+
+    return make
