@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # torch is imported only once there is something to train
     from vitlab.tracking.fanout import Fanout
 
 
-
 def main() -> None:
     """The command line."""
     run_command(train, "train")
