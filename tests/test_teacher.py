@@ -113,3 +113,8 @@ def test_a_teacher_that_does_not_fit_is_one_message(command, quick, tmp_path, re
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_teacher_that_cannot_serve_leaves_no_folder_behind(command, quick, runs):
+    assert command("train", *quick, "objective=distill", "objective.teacher=nowhere").returncode == 1
+    assert runs() == []

@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 _SHARED = ("image_size", "channels", "num_classes", "mean", "std")
 
 
+def refuse_teacher(cfg: DictConfig) -> None:
+    """Refuse a teacher that cannot serve, before a folder is claimed for the run and torch is imported.
+
+    Raises:
+        VitlabError: it is missing, is no run and no ``_target_``, or was trained on other images or classes.
+    """
+    if "teacher" not in (cfg.get("objective") or {}):
+        return
+    given = cfg.objective.teacher
+    if given is None:
+        hint = "it names the folder of a finished run, as in objective.teacher=outputs/DATE/TIME"
+        raise VitlabError(f"objective.teacher is missing: {hint}")
+    if isinstance(given, DictConfig):
+        if "_target_" not in given:
+            raise VitlabError("objective.teacher has no _target_, and is no folder of a run")
+        return
+    settings = saved.load(open_run("objective.teacher", str(given)))
+    for key in _SHARED:
+        theirs, own = OmegaConf.select(settings, f"data.{key}"), OmegaConf.select(cfg, f"data.{key}")
+        if own is not None and theirs != own:
+            raise VitlabError(
+                f"objective.teacher={given} was trained with data.{key}={theirs}, and this run has {own}; "
+                "the teacher must see what the student sees"
+            )
+
+
 def build_objective(cfg: DictConfig, allow: Sequence[str]) -> tuple[Any, dict[str, str]]:
     """The objective of a run, with its teacher if it has one.
 
@@ -29,7 +55,7 @@ def build_objective(cfg: DictConfig, allow: Sequence[str]) -> tuple[Any, dict[st
         The objective, and by name the SHA-256 of the teacher's weights; nothing where there is none.
 
     Raises:
-        VitlabError: the teacher is missing, cannot be built, or was made for other images or classes.
+        VitlabError: the teacher cannot be built or read, or does not take the images or tell the classes of the run.
     """
     if "teacher" not in cfg.objective:
         return build(cfg, "objective", allow), {}
@@ -44,30 +70,18 @@ def build_objective(cfg: DictConfig, allow: Sequence[str]) -> tuple[Any, dict[st
 
 def _build_teacher(cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
     given = cfg.objective.teacher
-    if given is None:
-        hint = "it names the folder of a finished run, as in objective.teacher=outputs/DATE/TIME"
-        raise VitlabError(f"objective.teacher is missing: {hint}")
     if not isinstance(given, DictConfig):
-        return _from_run(str(given), cfg, allow)
-    if "_target_" not in given:
-        raise VitlabError("objective.teacher has no _target_, and is no folder of a run")
+        return _from_run(str(given), allow)
     model: nn.Module = build(OmegaConf.create({"objective.teacher": given}), "objective.teacher", allow)
     return model
 
 
-def _from_run(path: str, cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
+def _from_run(path: str, allow: Sequence[str]) -> "nn.Module":
     from vitlab.engine.checkpoint import BEST, load_weights, read
     from vitlab.engine.snapshot import weights_to_evaluate
 
     run = open_run("objective.teacher", path)
     settings = saved.from_checkpoint(saved.load(run))
-    for key in _SHARED:
-        theirs, own = OmegaConf.select(settings, f"data.{key}"), OmegaConf.select(cfg, f"data.{key}")
-        if theirs != own:
-            raise VitlabError(
-                f"objective.teacher={path} was trained with data.{key}={theirs}, and this run has {own}; "
-                "the teacher must see what the student sees"
-            )
     model: nn.Module = build(settings, "model", allow)
     checkpoint = run.checkpoints / BEST
     load_weights(model, weights_to_evaluate(read(checkpoint)), checkpoint)

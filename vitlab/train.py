@@ -17,7 +17,7 @@ from vitlab.config.compose import plain, resolved
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
-from vitlab.teacher import build_objective
+from vitlab.teacher import build_objective, refuse_teacher
 
 if TYPE_CHECKING:  # torch is imported only once there is something to train
     from torch import nn
@@ -87,6 +87,7 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
         for key in ("data.root", "model.weights", "objective.teacher"):
             _make_absolute(cfg, key)
         refuse_illegal(resolved(cfg), overrides)
+        refuse_teacher(resolved(cfg))
         run.claim()
         return cfg
     except OSError as error:
