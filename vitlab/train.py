@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # torch is imported only once there is something to train
     from vitlab.engine.trainer import Trainer
     from vitlab.tracking.fanout import Fanout
 
-_NAMES_OF_MODELS = ("timm:", "hf:", "torchvision:")  # weights that are no file
+NAMES_OF_MODELS = ("timm:", "hf:", "torchvision:")  # weights that are no file
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
             return cfg
         for key in ("data.root", "model.weights"):  # absolute, so that the folder can be used from anywhere
             path = OmegaConf.select(cfg, key)
-            if path is not None and not str(path).startswith(_NAMES_OF_MODELS):
+            if path is not None and not str(path).startswith(NAMES_OF_MODELS):
                 OmegaConf.update(cfg, key, str(Path(str(path)).expanduser().absolute()))
         refuse_illegal(resolved(cfg), overrides)
         run.claim()

@@ -24,7 +24,10 @@ TIMM = {
     "qk_norm": ({"qk_norm": True}, {"qk_norm": True}),
     "layer_scale": ({"init_values": 0.1}, {"layer_scale": 1e-5}),
     "registers": ({"reg_tokens": 4}, {"num_registers": 4}),
-    "dinov2": ({"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1}, {"num_registers": 4, "layer_scale": 1e-5}),
+    "dinov2": (
+        {"reg_tokens": 4, "no_embed_class": True, "init_values": 0.1},
+        {"num_registers": 4, "layer_scale": 1e-5},
+    ),
     "swiglu": (
         {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU, "mlp_ratio": 2 * 128.01 / WIDTH},
         {"mlp": SwigluMlp},

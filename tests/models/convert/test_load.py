@@ -238,7 +238,9 @@ def test_what_does_not_fit_is_a_table_with_the_setting_to_change(vit, saved, kin
     file = saved(reference)
     for key in ("layer_scale", "num_registers", "distillation_token", "mlp", "qk_norm"):
         settings = {name: value for name, value in settings.items() if name != key}
-    with pytest.raises(ValueError, match=r"do not fit the model:\n  tensor +in the file +here +to make it fit\n") as told:
+    with pytest.raises(
+        ValueError, match=r"do not fit the model:\n  tensor +in the file +here +to make it fit\n"
+    ) as told:
         vit(weights=file, **{**settings, **here})
     text = str(told.value)
     for line in lines:

@@ -163,7 +163,11 @@ def test_timm_s_ratio_gives_the_width_back(vit, mlp_ratio):
         (to_hugging_face, {"class_token": False, "pool": MeanPool}, r"no class_token=false; .*class_token=true"),
         (to_hugging_face, {"pool": MeanPool, "pool_before_norm": True}, r"no pool_before_norm=true"),
         (to_hugging_face, {"distillation_token": True, "layer_scale": 0.1}, r"model\.layer_scale=null"),
-        (to_hugging_face, {"pool": MeanPool, "mlp_ratio": 2.7}, r"DINOv2 with an MLP of 129; .* whole model\.mlp_ratio"),
+        (
+            to_hugging_face,
+            {"pool": MeanPool, "mlp_ratio": 2.7},
+            r"DINOv2 with an MLP of 129; .* whole model\.mlp_ratio",
+        ),
         (to_torchvision, {"num_registers": 2}, r"torchvision has no num_registers=2; .* model\.num_registers=0"),
         (to_torchvision, {"channels": 1}, r"torchvision has no images of 1 channels"),
         (to_torchvision, {"layer_scale": 0.1}, r"no layer_scale; .* model\.layer_scale=null"),
