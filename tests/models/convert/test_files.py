@@ -145,9 +145,17 @@ def test_hugging_face_s_models_come_by_name(monkeypatch, tmp_path):
     assert read("hf:google/vit").facts == {"num_heads": 6}
 
 
-def test_a_misspelt_model_of_timm_is_offered_the_nearest():
-    with pytest.raises(ValueError, match=r"timm has no such model; did you mean .*vit_small_patch16_224"):
-        read("timm:vit_smal_patch16_224")
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("timm:vit_smal_patch16_224", r"timm has no such model; did you mean vit_small_patch16_224"),
+        ("torchvision:vit_b_61", r"torchvision has no such model; did you mean vit_b_16"),
+        ("torchvision:resnet50", r"torchvision has no such model; it has vit_b_16"),
+    ],
+)
+def test_a_misspelt_model_is_offered_the_nearest(weights, message):
+    with pytest.raises(ValueError, match=f"^weights={weights}: {message}"):
+        read(weights)
 
 
 @pytest.mark.parametrize(
