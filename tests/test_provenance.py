@@ -6,6 +6,7 @@ import torch
 
 import vitlab
 from vitlab import provenance
+from vitlab.runs import RunFolder
 
 
 def test_it_names_commit_versions_seed_device_and_hashes():
@@ -32,3 +33,13 @@ def test_without_a_checkout_or_git_the_commit_is_unknown(tmp_path):
 
 def test_a_package_that_is_not_installed_has_no_version():
     assert provenance._version("no-such-package-at-all") is None
+
+
+def test_the_names_of_the_classes_are_kept_once(tmp_path):
+    run = RunFolder(tmp_path)
+    assert provenance.class_names(run) == []
+    provenance.save_once(run, 0, "cpu", {}, ("cat", "dog"))
+    provenance.save_once(run, 0, "cpu", {}, ("dog", "cat"))
+    assert provenance.class_names(run) == ["cat", "dog"]
+    run.provenance.write_text("{")
+    assert provenance.class_names(run) == []

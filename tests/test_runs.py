@@ -65,3 +65,13 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"status": float("nan")})
     assert json.loads(path.read_text()) == {"status": "done"}
+
+
+def test_a_checkpoint_is_seen(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not run.has_checkpoint()
+    run.checkpoints.mkdir()
+    (run.checkpoints / "last.pt.tmp").touch()
+    assert not run.has_checkpoint()
+    (run.checkpoints / "best.pt").touch()
+    assert run.has_checkpoint()

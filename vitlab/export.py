@@ -155,6 +155,8 @@ def _write_checked(model: "nn.Module", path: Path, about: "About", cfg: DictConf
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
+        temporary.touch()  # to be told of a folder that cannot be written in the system's words, not a library's
+        temporary.unlink()
         difference = _difference(model, _write(model, temporary, about, cfg), about)
         if not difference <= _TOLERANCE:
             raise VitlabError(

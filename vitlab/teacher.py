@@ -101,9 +101,8 @@ def _refuse_misfit(teacher: "nn.Module", cfg: DictConfig) -> None:
             logits = teacher(torch.zeros(1, data.channels, data.image_size, data.image_size))
         except (RuntimeError, ValueError, TypeError) as error:
             shape = f"{data.channels} x {data.image_size} x {data.image_size}"
-            raise VitlabError(
-                f"objective.teacher cannot see images of {shape}: {str(error).splitlines()[0]}"
-            ) from error
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise VitlabError(f"objective.teacher cannot see images of {shape}: {reason}") from error
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != (1, data.num_classes):
         expected = (1, data.num_classes)

@@ -75,3 +75,11 @@ def test_a_config_that_cannot_be_read_is_named(run, content):
     run.config.write_text(content)
     with pytest.raises(VitlabError, match=r"config\.yaml"):
         saved.load(run)
+
+
+def test_a_model_of_a_checkpoint_needs_no_weights_to_begin_with(compose):
+    settings = resolved(compose(["model.weights=start.safetensors"]))
+    assert saved.from_checkpoint(settings).model.weights is None
+    assert settings.model.weights == "start.safetensors"
+    own = OmegaConf.create({"model": {"_target_": "my_lab.Model"}})
+    assert saved.from_checkpoint(own) == own

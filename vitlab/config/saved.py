@@ -7,7 +7,7 @@ from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder
 
 # What may change when a run goes on: it alters neither the weights nor the figures.
-_FREE = ("data.root", "data.num_workers", "trainer.device")
+_FREE = ("data.root", "data.num_workers", "trainer.device", "objective.teacher")
 
 
 def save_once(run: RunFolder, settings: DictConfig, overrides: list[str]) -> None:

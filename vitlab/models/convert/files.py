@@ -1,6 +1,7 @@
 """Weights from a file, from a folder of Hugging Face, or by the name of a model; no code in a file is ever run."""
 
 import json
+import logging
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ _INSTALL = "pip install 'vitlab[export]'"
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError)
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
 _CONFIG_KEYS = {"num_heads": ("num_attention_heads", "num_heads"), "eps": ("layer_norm_eps",), "act": ("hidden_act",)}
+
+
+class _UnknownModelError(ValueError):
+    """A name that the library does not have."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,12 @@ def _fetch(weights: str) -> Source:
         "hf": _from_hugging_face,
         "torchvision": _from_torchvision,
     }
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # what they say of each attempt is not for the user; the last word comes below
     try:
         return fetch[library](name)
+    except _UnknownModelError:
+        raise
     except ImportError as error:
         raise ValueError(f"weights={weights} needs {error.name}: {_INSTALL}, or name a local file") from None
     except Exception as error:  # each library fails in its own way without a network
@@ -150,16 +159,18 @@ def _fetch(weights: str) -> Source:
             f"weights={weights} could not be fetched ({_first_line(error)}); "
             f"where there is no network, fetch the file elsewhere and give weights=FILE"
         ) from None
+    finally:
+        logging.disable(before)
 
 
 def _from_timm(name: str) -> Source:
     import timm
 
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('.')[0]}*")[:3] or get_close_matches(name, timm.list_models(), n=3)
-        raise ValueError(f"timm has no such model{'; did you mean ' + ' or '.join(near) + '?' if near else ''}")
+    _refuse_unknown("timm", name, timm.list_models(), name.split(".")[0])
     model: Any = timm.create_model(name, pretrained=True)
-    return Source(model.state_dict(), {"num_heads": model.blocks[0].attn.num_heads, "eps": model.blocks[0].norm1.eps})
+    block = model.blocks[0] if hasattr(model, "blocks") else None
+    facts = {"num_heads": block.attn.num_heads, "eps": block.norm1.eps} if hasattr(block, "attn") else {}
+    return Source(model.state_dict(), facts)
 
 
 def _from_hugging_face(name: str) -> Source:
@@ -172,9 +183,19 @@ def _from_hugging_face(name: str) -> Source:
 def _from_torchvision(name: str) -> Source:
     import torchvision
 
+    _refuse_unknown(
+        "torchvision", name, [known for known in torchvision.models.list_models() if known.startswith("vit_")], name
+    )
     model: Any = torchvision.models.get_model(name, weights="DEFAULT")
     layer = model.encoder.layers[0]
     return Source(model.state_dict(), {"num_heads": layer.num_heads, "eps": layer.ln_1.eps})
+
+
+def _refuse_unknown(library: str, name: str, known: list[str], plain: str) -> None:
+    if plain not in known:
+        near = get_close_matches(plain, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known[:4])}, …"
+        raise _UnknownModelError(f"weights={library}:{name}: {library} has no such model; {hint}")
 
 
 def _first_line(error: Exception) -> str:

@@ -144,7 +144,7 @@ def sizes_of(model: "ViT") -> Sizes:
 
 def state_with_positions(model: "ViT") -> dict[str, Tensor]:
     """The weights of ``model`` in float32 on the CPU: patches as a convolution, positions as numbers [1, P + N, D]."""
-    state = {name: tensor.detach().cpu().float() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.detach().cpu().float().clone() for name, tensor in model.state_dict().items()}
     sizes = sizes_of(model)
     kernel = (sizes.embed_dim, sizes.channels, sizes.patch_size, sizes.patch_size)
     state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].reshape(kernel)
