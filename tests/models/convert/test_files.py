@@ -7,7 +7,6 @@ import torch
 from references import timm_reference
 from safetensors.torch import save_file
 
-from vitlab.models.convert import files
 from vitlab.models.convert.files import is_name, read
 
 STATE = {"pos_embed": torch.ones(1, 5, 4)}

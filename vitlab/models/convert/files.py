@@ -168,7 +168,7 @@ def _from_timm(name: str) -> Source:
 
     _refuse_unknown("timm", name, timm.list_models(), name.split(".")[0])
     model: Any = timm.create_model(name, pretrained=True)
-    block = model.blocks[0] if hasattr(model, "blocks") else None
+    block: Any = model.blocks[0] if hasattr(model, "blocks") else None
     facts = {"num_heads": block.attn.num_heads, "eps": block.norm1.eps} if hasattr(block, "attn") else {}
     return Source(model.state_dict(), facts)
 
