@@ -168,7 +168,7 @@ def _from_timm(name: str) -> Source:
 
     _refuse_unknown("timm", name, timm.list_models(), name.split(".")[0])
     model: Any = timm.create_model(name, pretrained=True)
-    block = model.blocks[0] if hasattr(model, "blocks") else None
+    block: Any = model.blocks[0] if hasattr(model, "blocks") else None
     facts = {"num_heads": block.attn.num_heads, "eps": block.norm1.eps} if hasattr(block, "attn") else {}
     return Source(model.state_dict(), facts)
 
@@ -183,9 +183,8 @@ def _from_hugging_face(name: str) -> Source:
 def _from_torchvision(name: str) -> Source:
     import torchvision
 
-    _refuse_unknown(
-        "torchvision", name, [known for known in torchvision.models.list_models() if known.startswith("vit_")], name
-    )
+    known = [model for model in torchvision.models.list_models() if model.startswith("vit_")]
+    _refuse_unknown("torchvision", name, known, name)
     model: Any = torchvision.models.get_model(name, weights="DEFAULT")
     layer = model.encoder.layers[0]
     return Source(model.state_dict(), {"num_heads": layer.num_heads, "eps": layer.ln_1.eps})
