@@ -6,6 +6,11 @@ import torch
 from vitlab.exports.about import About
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def about():
     return About("1.2.3", 8, 3, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), ("a", "b", "c", "d", "e"), 3, 7)

@@ -183,9 +183,8 @@ def _from_hugging_face(name: str) -> Source:
 def _from_torchvision(name: str) -> Source:
     import torchvision
 
-    _refuse_unknown(
-        "torchvision", name, [known for known in torchvision.models.list_models() if known.startswith("vit_")], name
-    )
+    known = [model for model in torchvision.models.list_models() if model.startswith("vit_")]
+    _refuse_unknown("torchvision", name, known, name)
     model: Any = torchvision.models.get_model(name, weights="DEFAULT")
     layer = model.encoder.layers[0]
     return Source(model.state_dict(), {"num_heads": layer.num_heads, "eps": layer.ln_1.eps})
