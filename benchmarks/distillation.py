@@ -21,7 +21,7 @@ SHARED = [
     *("model.embed_dim=64", "model.num_heads=4", "model/pool=mean"),
 ]
 TEACHER = [
-    *("model.depth=4", "model/patch_embed=cct", "model.depthwise_shortcut=true", "trainer.epochs=30", "seed=100"),
+    *("model.depth=4", "model/patch_embed=cct", "model.depthwise_shortcut=true", "trainer.epochs=20", "seed=100"),
     "optimizer.lr=2e-3",
 ]
 STUDENT = ["model.depth=3", "trainer.epochs=10", "optimizer.lr=2e-3"]
@@ -51,9 +51,9 @@ def main() -> None:
         print(f"| student | {' | '.join(f'seed {seed}' for seed in SEEDS)} | mean ± sd | against labels alone |")
         print("|---" * (len(SEEDS) + 3) + "|")
         baseline: list[float] = []
-        for way, overrides in WAYS.items():
+        for number, (way, overrides) in enumerate(WAYS.items()):
             taught = [f"objective.teacher={teacher}"] if overrides else []
-            names = [Path(folder) / f"{way}-{seed}".replace(" ", "-").replace(",", "") for seed in SEEDS]
+            names = [Path(folder) / f"student-{number}-{seed}" for seed in SEEDS]
             found = [
                 train(name, pictures, *STUDENT, *overrides, *taught, f"seed={seed}")
                 for name, seed in zip(names, SEEDS, strict=True)

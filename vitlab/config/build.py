@@ -1,6 +1,5 @@
 """From a config node to an object: allowed targets only, signatures checked before anything is built."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pkgutil import resolve_name
@@ -10,13 +9,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from vitlab.config import signature
 from vitlab.errors import VitlabError, did_you_mean
 
 # Not all of torch: torch.load, torch.hub and torch.utils.cpp_extension would run a stranger's code.
 ALLOWED = ("vitlab", "torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "torchvision.transforms")
 # What a constructor raises when a setting is of the wrong kind or size: "abc", a list too short, a zero.
 _REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, OSError)
-_RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
 def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
@@ -32,7 +31,7 @@ def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
             not take or lacks, or a value that it refuses.
     """
     for name, node in _targets(OmegaConf.to_container(cfg[key], resolve=True), key):
-        _check_signature(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
+        signature.check(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
     with refusals_of(key):
         return instantiate(cfg[key], _convert_="all")
 
@@ -44,7 +43,7 @@ def refusals_of(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         cause = error.__cause__ or error
-        if not isinstance(cause, _REFUSALS):
+        if not isinstance(cause, _REFUSALS) and "can't allocate memory" not in str(cause):
             raise
         raise VitlabError(f"{key}: {cause}") from error
     except _REFUSALS as error:
@@ -89,17 +88,3 @@ def _neighbours(package: str, name: str) -> str:
         return did_you_mean(name, vars(resolve_name(package)))
     except Exception:
         return ""
-
-
-def _check_signature(name: str, node: dict[str, Any], target: Any) -> None:
-    parameters = inspect.signature(target).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    legal = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    for key in node.keys() - _RESERVED:
-        if key not in legal:
-            takes = f"{node['_target_']} takes {', '.join(legal) or 'no settings'}"
-            raise VitlabError(f"{name}.{key} is no setting of this part{did_you_mean(str(key), legal)} ({takes})")
-    missing = [p.name for p in parameters if p.name in legal and p.default is p.empty and p.name not in node]
-    if missing and not node.get("_partial_") and "_args_" not in node:
-        raise VitlabError(f"{name} lacks {', '.join(missing)}, which {node['_target_']} needs")

@@ -30,7 +30,7 @@ class LayerScale(nn.Module):
 
     def __init__(self, embed_dim: int, start: float) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((embed_dim,), start))
+        self.gamma = nn.Parameter(torch.full((embed_dim,), float(start)))
 
     def forward(self, branch: Tensor) -> Tensor:
         """Map [B, T, D] to [B, T, D]."""

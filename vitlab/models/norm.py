@@ -53,7 +53,7 @@ class DynamicTanh(nn.Module):
 
     def __init__(self, embed_dim: int, alpha: float = 0.5) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.tensor([alpha]))
+        self.alpha = nn.Parameter(torch.tensor([float(alpha)]))
         self.weight = nn.Parameter(torch.ones(embed_dim))
         self.bias = nn.Parameter(torch.zeros(embed_dim))
 

@@ -72,6 +72,8 @@ class ConvTokenizer(nn.Module):
         steps = halvings(image_size, patch_size, "cct")
         self.grid_size = grid_of(image_size, patch_size)
         self.image_shape = (channels, image_size, image_size)
+        if hidden_dim < 1:
+            raise ValueError(f"hidden_dim={hidden_dim} is not positive; try 64")
         widths = [channels, *[hidden_dim] * (steps - 1), embed_dim]
         self.convs = nn.Sequential()
         for before, after in pairwise(widths):

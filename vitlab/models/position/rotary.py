@@ -22,13 +22,15 @@ class RotaryPosition(nn.Module):
         base: the slowest frequency is 1 / base, the fastest 1; 100 as in Heo et al.
 
     Raises:
-        ValueError: four does not divide the width of a head.
+        ValueError: four does not divide the width of a head, or the base is not greater than 1.
     """
 
     formula = "x; later, in each attention, Q and K are turned"
 
     def __init__(self, embed_dim: int, num_heads: int, layout: TokenLayout, base: float = 100.0) -> None:
         super().__init__()
+        if base <= 1:
+            raise ValueError(f"base={base} is not greater than 1; try 100.0")
         self.head_dim, self.base = embed_dim // num_heads, base
         if embed_dim % num_heads == 0 and self.head_dim % 4:  # heads that do not divide are the attention's to refuse
             hint = f"embed_dim={4 * num_heads}"
