@@ -44,23 +44,25 @@ def digits() -> tuple[Tensor, Tensor]:
     return (torch.tensor(images, dtype=torch.float32).view(-1, 1, 8, 8) - 4.9) / 6.0, torch.tensor(labels)
 
 
-def change(width: int, depth: int, init: Callable[[ViT], None]) -> float:
-    """How far 4 steps move the output of the last block; mean of the seeds."""
+def change(width: int, depth: int, init: Callable[[ViT], None]) -> list[float]:
+    """How far 4 steps move the output of the last block, for each seed."""
     images, labels = digits()
     makes = [partial(vit, width, depth, init, seed) for seed in SEEDS]
-    return mean(activation_changes(make, images[:64], labels[:64], lr=1e-3)["blocks"] for make in makes)
+    return [activation_changes(make, images[:64], labels[:64], lr=1e-3)["blocks"] for make in makes]
 
 
 def main() -> None:
     """Measure, print the tables and draw the picture."""
-    print(f"{machine()}; {len(SEEDS)} seeds\n")
+    print(f"{machine()}; mean of {len(SEEDS)} seeds (least–greatest)\n")
     figure, (by_width, by_depth) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
     for axis, sizes, what in ((by_width, WIDTHS, "width"), (by_depth, DEPTHS, "depth")):
         print(f"\n| init | {' | '.join(f'{what} {size}' for size in sizes)} | exponent |")
         print("|---" * (len(sizes) + 2) + "|")
         for name, init in INITS.items():
-            changes = [change(size, 4, init) if what == "width" else change(64, size, init) for size in sizes]
-            print(f"| {name} | {' | '.join(f'{c:.3f}' for c in changes)} | {growth(sizes, changes):+.2f} |", flush=True)
+            runs = [change(size, 4, init) if what == "width" else change(64, size, init) for size in sizes]
+            changes = [mean(run) for run in runs]
+            cells = " | ".join(f"{mean(run):.3f} ({min(run):.3f}–{max(run):.3f})" for run in runs)
+            print(f"| {name} | {cells} | {growth(sizes, changes):+.2f} |", flush=True)
             colour, line = STYLE[name]
             axis.loglog(
                 sizes,
