@@ -77,6 +77,15 @@ def test_a_run_does_not_go_on_with_another_teacher_or_none(command, quick, teach
     assert f"objective.teacher={teacher}: there is no such folder" in gone.stderr
 
 
+def test_a_run_goes_on_with_a_teacher_that_has_moved(command, quick, teacher, tmp_path):
+    settings = [*quick, *STUDENT, "objective.teacher=teacher", "hydra.run.dir=student"]
+    assert command("train", *settings).returncode == 0
+    (tmp_path / "student" / "summary.json").write_text('{"status": "interrupted"}')
+    shutil.move(teacher, tmp_path / "moved")
+    done = command("train", "resume=student", "objective=distill", "objective.teacher=moved")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
