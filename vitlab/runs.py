@@ -1,12 +1,17 @@
 """The folder of a run: where its files lie, how it is claimed, and what state it is in."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitlab.errors import VitlabError, did_you_mean
+
+SWEEP_FILE = "sweep.json"  # in the folder of a sweep: its jobs and what became of them
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,52 @@ class RunFolder:
         except OSError as error:
             raise VitlabError(f"hydra.run.dir={self.path} cannot be written: {error.strerror}") from error
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone; the system lets go of it however the process ends.
+
+        Raises:
+            VitlabError: another process holds it.
+            OSError: the folder cannot be written.
+        """
+        with self._lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise VitlabError(f"{self.path} is being trained by another process; stop that one first") from None
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a process is training this run now."""
+        try:
+            with self._lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def read_summary(self) -> dict[str, Any]:
+        """What ``summary.json`` holds; nothing when it is missing or cannot be read."""
+        try:
+            summary = json.loads(self.summary.read_text())
+        except (OSError, ValueError):
+            return {}
+        return summary if isinstance(summary, dict) else {}
+
     def status(self) -> str:
         """``running``, ``done``, ``failed`` or ``interrupted``; ``running`` also when the summary cannot be read."""
-        try:
-            status: str = json.loads(self.summary.read_text())["status"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return "running"
-        return status
+        return str(self.read_summary().get("status", "running"))
+
+    def discard_unbegun(self) -> None:
+        """Give up the claim of a run that was killed before it had written its config, so that it can begin anew."""
+        if not self.config.exists() and not self.has_checkpoint():
+            self.summary.unlink(missing_ok=True)
 
     def discard_if_empty(self) -> None:
         """Remove the folder, and the folder of its date, where a refused command left nothing in them."""
@@ -86,15 +130,28 @@ def open_run(key: str, path: str | Path) -> RunFolder:
     Raises:
         VitlabError: there is no such folder, or it holds no run.
     """
-    run = RunFolder(Path(path).expanduser().absolute())
-    if not run.path.is_dir():
-        siblings = [p.name for p in run.path.parent.iterdir()] if run.path.parent.is_dir() else []
-        raise VitlabError(f"{key}={path}: there is no such folder{did_you_mean(run.path.name, siblings)}")
-    if not run.config.is_file():
-        inside = sorted(str(p.parent) for p in run.path.glob("**/config.yaml"))[:3]
-        hint = f"; it has runs inside: {', '.join(inside)}" if inside else ""
-        raise VitlabError(f"{key}={path} holds no run (no config.yaml){hint}")
-    return run
+    return RunFolder(_open(key, path, "run", "config.yaml"))
+
+
+def open_sweep(key: str, path: str | Path) -> Path:
+    """The existing folder ``path`` of a sweep, which the user named as ``key``.
+
+    Raises:
+        VitlabError: there is no such folder, or it holds no sweep.
+    """
+    return _open(key, path, "sweep", SWEEP_FILE)
+
+
+def _open(key: str, path: str | Path, kind: str, file: str) -> Path:
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        siblings = [p.name for p in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise VitlabError(f"{key}={path}: there is no such folder{did_you_mean(folder.name, siblings)}")
+    if not (folder / file).is_file():
+        inside = sorted(str(p.parent) for p in folder.glob(f"**/{file}"))[:3]
+        hint = f"; it has {kind}s inside: {', '.join(inside)}" if inside else ""
+        raise VitlabError(f"{key}={path} holds no {kind} (no {file}){hint}")
+    return folder
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

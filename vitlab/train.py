@@ -1,13 +1,15 @@
 """``python -m vitlab.train``: train one run, or with ``--multirun`` one run after the other."""
 
 import os
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vitlab import provenance
 from vitlab.config import saved
@@ -15,15 +17,14 @@ from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
 from vitlab.config.compose import plain, resolved
 from vitlab.config.rules import refuse_illegal
+from vitlab.engine.stop import GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
-from vitlab.teacher import build_objective, refuse_teacher
+from vitlab.sweeps.manifest import job_of
+from vitlab.teacher import refuse_teacher
 
 if TYPE_CHECKING:  # torch is imported only once there is something to train
-    from torch import nn
-
-    from vitlab.engine.contracts import Optimizer
-    from vitlab.engine.stop import GracefulStop
+    from vitlab.assembly import Assembled
     from vitlab.engine.trainer import Trainer
     from vitlab.tracking.fanout import Fanout
 
@@ -43,17 +44,21 @@ def train(cfg: DictConfig) -> float:
         VitlabError: the settings are refused, or the training failed for a reason that the user can mend.
         Interrupted: a signal stopped the run; what it needs to go on is saved.
     """
-    run, resuming = RunFolder(Path(HydraConfig.get().runtime.output_dir)), cfg.resume is not None
+    if os.environ.pop("VITLAB_STOP_AT_EOF", None):
+        stop_at_end_of(sys.stdin.fileno())
+    run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     overrides = plain(HydraConfig.get().overrides.task)
-    cfg = _settle(cfg, run, overrides)
+    with _held(cfg, run, overrides) as settings:
+        return _train(settings, run, overrides, resuming=cfg.resume is not None)
 
-    from vitlab.engine.stop import GracefulStop
 
+def _train(cfg: DictConfig, run: RunFolder, overrides: list[str], resuming: bool) -> float:
     summary: dict[str, Any] = {}
     trainer, tracker, status, exit_code = None, None, "failed", 1
     with GracefulStop() as stop:
         try:
-            trainer, summary = _build(cfg, run, stop, overrides)
+            assembled = _build(cfg, run, stop, overrides)
+            trainer, summary = assembled.trainer, dict(assembled.cost)
             tracker = _track(cfg, run, trainer, summary, resuming)
             stop.wait_for_loop()
             trainer.fit(tracker)
@@ -74,8 +79,22 @@ def train(cfg: DictConfig) -> float:
     return trainer.best.accuracy
 
 
+@contextmanager
+def _held(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> Iterator[DictConfig]:
+    """The legal settings of a run whose folder is claimed, and no other process's meanwhile."""
+    if cfg.resume is None:
+        settings = _settle(cfg, run, overrides)
+        with run.locked():
+            yield settings
+    else:
+        with run.locked():
+            yield _settle(cfg, run, overrides)
+
+
 def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig:
     """The legal settings of a run whose folder is claimed; a refusal leaves nothing behind."""
+    with open_dict(cfg):
+        cfg.pop("sweep", None)  # of all jobs, and not of this run
     try:
         if cfg.resume is not None:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -105,58 +124,20 @@ def _make_absolute(cfg: DictConfig, key: str) -> None:
         OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
 
 
-def _build(
-    cfg: DictConfig, run: RunFolder, stop: "GracefulStop", overrides: list[str]
-) -> tuple["Trainer", dict[str, Any]]:
+def _build(cfg: DictConfig, run: RunFolder, stop: GracefulStop, overrides: list[str]) -> "Assembled":
     """All the parts, put into a trainer; what is known of the run before it begins goes into its folder."""
-    import torch
-
-    from vitlab.analysis.cost import count_parameters, flops_per_image
-    from vitlab.engine.checkpoint import Checkpoints
+    from vitlab.assembly import assemble
     from vitlab.engine.device import device_name
-    from vitlab.engine.trainer import Parts
-    from vitlab.optim.parameter_groups import apply_scales, parameter_groups
 
-    allow = cfg.allow_targets
-    data = build(resolved(cfg), "data", allow)
-    if OmegaConf.select(cfg, "data.num_classes") is None:  # a folder of images knows it only now
-        cfg.data.num_classes = data.spec.num_classes
-    cfg = resolved(cfg)
-
-    objective, teacher_hash = build_objective(cfg, allow)
-    torch.manual_seed(cfg.seed)
     begun = run.has_checkpoint()  # a run that was stopped before its first one begins anew
-    model = build(saved.from_checkpoint(cfg) if begun else cfg, "model", allow)
-    make_optimizer = build(cfg, "optimizer", allow)
-
-    def optimizer_for(model: "nn.Module") -> "Optimizer":
-        with refusals_of("optimizer"):
-            optimizer: Optimizer = make_optimizer(parameter_groups(model))
-        apply_scales(optimizer)
-        return optimizer
-
-    parts = Parts(
-        model=model,
-        data=data,
-        augment=build(cfg, "augment", allow),
-        objective=objective,
-        optimizer=optimizer_for,
-        schedule=build(cfg, "scheduler", allow),
-        checkpoints=Checkpoints(run.checkpoints),
-        stop=stop,
-    )
-    cost = {
-        "parameters": count_parameters(model),
-        "flops_per_image": flops_per_image(model, data.spec.channels, data.spec.image_size),
-    }
-    make_trainer = build(cfg, "trainer", allow)
-    with refusals_of("trainer or scheduler"):
-        trainer: Trainer = make_trainer(parts, cfg.seed)
-    hashes = {**data.hashes(), **teacher_hash}
+    assembled = assemble(cfg, run.checkpoints, stop, begun)
+    trainer, hashes = assembled.trainer, assembled.hashes
     provenance.refuse_other_data(run, hashes)
-    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes, data.spec.class_names)
-    saved.save_once(run, cfg, overrides)
-    return trainer, cost
+    provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes, assembled.class_names)
+    saved.save_once(run, assembled.settings, overrides)
+    length = {"total_steps": trainer.length.total_steps, "steps_per_epoch": trainer.length.steps_per_epoch}
+    write_json(run.summary, {"status": "running", **length, **assembled.cost})
+    return assembled
 
 
 def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, Any], resuming: bool) -> "Fanout":
@@ -181,10 +162,12 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
     if cfg.tracker is not None:
         in_sweep = (run.path.parent / "multirun.yaml").exists()
         sweep = "_".join(run.path.parts[-3:-1]) if in_sweep else None
-        name = ",".join(saved.load_overrides(run))
+        job = job_of(run.path)
+        swept = {"sweep": dict(override.split("=", 1) for override in job.varied)} if job else {}
+        name = ",".join(job.varied if job else saved.load_overrides(run))
         make = build(cfg, "tracker", cfg.allow_targets)
         with refusals_of("tracker"):
-            beside.append(make(run.path, {**plain(resolved(cfg)), **cost}, sweep, name, console.say))
+            beside.append(make(run.path, {**swept, **plain(resolved(cfg)), **cost}, sweep, name, console.say))
     return Fanout(records, console, beside)
 
 

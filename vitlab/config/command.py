@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 from vitlab.errors import Interrupted, VitlabError, did_you_mean
 
-_PATHS = ("run", "resume", "output")
+_PATHS = ("run", "resume", "output", "sweep.resume")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
@@ -34,6 +34,8 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str, flags: Sequ
     """
     register_resolvers()
     sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
+    if any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
+        sys.argv[1:] = _as_multirun(sys.argv[1:])
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     if not asked_for_traceback:
         task = _telling(task)
@@ -73,6 +75,12 @@ def _without_dashes(arguments: Sequence[str], flags: Sequence[str]) -> Iterator[
         if not value or value.startswith("--"):
             _fail(f"--{key} needs a value", _WRONG_COMMAND_LINE)
         yield f"{key}={value}"
+
+
+def _as_multirun(arguments: Sequence[str]) -> list[str]:
+    """``arguments`` that speak of a sweep, with ``--multirun`` unless they ask for something else (``--cfg``)."""
+    asks = any(argument.startswith("-") and not argument.startswith("--config-") for argument in arguments)
+    return list(arguments) if asks else [*arguments, "--multirun"]
 
 
 def _quoted(argument: str) -> str:

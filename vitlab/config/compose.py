@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vitlab.errors import VitlabError
-from vitlab.runs import open_run
+from vitlab.runs import open_run, open_sweep
 
 HYDRA_VERSION_BASE = "1.3"
 _LONGEST_FOLDER_NAME = 120
@@ -24,14 +24,20 @@ def conf_dir() -> Path:
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf the two functions that ``conf/`` uses for the names of folders."""
+    """Teach OmegaConf the functions that ``conf/`` uses for the names of folders."""
     OmegaConf.register_new_resolver("vitlab.run_folder", _run_folder, replace=True)
+    OmegaConf.register_new_resolver("vitlab.sweep_folder", _sweep_folder, replace=True)
     OmegaConf.register_new_resolver("vitlab.folder_name", folder_name, replace=True)
 
 
 def _run_folder(resume: str | None, new: str) -> str:
     """The folder of the run to go on with, or else the new one. Refused here, before Hydra makes the folder."""
     return new if resume is None else str(open_run("resume", resume).path)
+
+
+def _sweep_folder(resume: str | None, new: str) -> str:
+    """The folder of the sweep to go on with, or else the new one."""
+    return new if resume is None else str(open_sweep("sweep.resume", resume))
 
 
 def folder_name(overrides: str) -> str:

@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM: finish the step, save, then end; a second signal ends at once."""
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -8,6 +9,17 @@ from typing import Any, Self
 from vitlab.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def stop_at_end_of(descriptor: int) -> None:
+    """From now on the end of a pipe is a SIGTERM: its other end is held by a launcher, and goes when that dies."""
+
+    def wait() -> None:
+        while os.read(descriptor, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class GracefulStop:

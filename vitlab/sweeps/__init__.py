@@ -1,0 +1,1 @@
+"""Many runs as one: which jobs, where they run, what became of each."""
