@@ -20,6 +20,7 @@ from vitlab.config.rules import refuse_illegal
 from vitlab.engine.stop import GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
+from vitlab.sweeps.budget import fit_budget, settle_budget
 from vitlab.sweeps.manifest import job_of
 from vitlab.teacher import refuse_teacher
 
@@ -101,10 +102,11 @@ def _settle(cfg: DictConfig, run: RunFolder, overrides: list[str]) -> DictConfig
                 raise VitlabError(f"resume={cfg.resume} goes on with one run; leave --multirun out")
             cfg = saved.load_to_resume(run, cfg, overrides)
             refuse_illegal(cfg, [])
-            write_json(run.summary, {"status": "running"})
+            write_json(run.summary, {"status": "running", **_matched(run)})
             return cfg
         for key in ("data.root", "model.weights", "objective.teacher"):
             _make_absolute(cfg, key)
+        settle_budget(cfg, overrides)
         refuse_illegal(resolved(cfg), overrides)
         refuse_teacher(resolved(cfg))
         run.claim()
@@ -130,7 +132,9 @@ def _build(cfg: DictConfig, run: RunFolder, stop: GracefulStop, overrides: list[
     from vitlab.engine.device import device_name
 
     begun = run.has_checkpoint()  # a run that was stopped before its first one begins anew
+    matched = _matched(run) if run.config.exists() else fit_budget(cfg, overrides)
     assembled = assemble(cfg, run.checkpoints, stop, begun)
+    assembled.cost |= matched
     trainer, hashes = assembled.trainer, assembled.hashes
     provenance.refuse_other_data(run, hashes)
     provenance.save_once(run, cfg.seed, device_name(trainer.device), hashes, assembled.class_names)
@@ -138,6 +142,11 @@ def _build(cfg: DictConfig, run: RunFolder, stop: GracefulStop, overrides: list[
     length = {"total_steps": trainer.length.total_steps, "steps_per_epoch": trainer.length.steps_per_epoch}
     write_json(run.summary, {"status": "running", **length, **assembled.cost})
     return assembled
+
+
+def _matched(run: RunFolder) -> dict[str, Any]:
+    """What the budget of a run that goes on was matched by, when it began."""
+    return {key: value for key, value in run.read_summary().items() if key == "budget"}
 
 
 def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, Any], resuming: bool) -> "Fanout":

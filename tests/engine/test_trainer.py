@@ -178,14 +178,14 @@ def test_nothing_in_a_step_waits_for_the_device(make_trainer):
 
     trainer = make_trainer(optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=0.1), ema_decay=0.5, clip_norm=1.0)
     batches = iter(trainer.train_batches.epoch(0))
-    trainer._train_step(*next(batches))
+    trainer.train_step(*next(batches))
     images, labels = next(batches)
     n_averaged = trainer.ema.n_averaged
     trainer.ema.n_averaged = torch.tensor(1)
     assert n_averaged.device.type == "cpu"
     trainer.ema.update_parameters = lambda model: None  # it reads its own counter, which is on the CPU
     with NoTransfer():
-        trainer._train_step(images, labels)
+        trainer.train_step(images, labels)
     assert trainer.step == 2
 
 

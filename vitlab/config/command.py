@@ -22,7 +22,9 @@ _PATHS = ("run", "resume", "output", "sweep.resume")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
-def run_command(task: Callable[[DictConfig], Any], config_name: str, flags: Sequence[str] = ()) -> None:
+def run_command(
+    task: Callable[[DictConfig], Any], config_name: str, flags: Sequence[str] = (), always_sweeps: bool = False
+) -> None:
     """Run ``task`` under Hydra with ``conf/<config_name>.yaml``; exit code 1 or 2 with one message if it is refused.
 
     ``HYDRA_FULL_ERROR=1`` in the environment asks for the traceback, as in every Hydra application.
@@ -31,10 +33,11 @@ def run_command(task: Callable[[DictConfig], Any], config_name: str, flags: Sequ
         task: what the command does.
         config_name: of its config; also that of the command.
         flags: keys that may be typed as ``--key value`` and ``--key=value`` too.
+        always_sweeps: whether ``--multirun`` goes without saying, as it does where an argument speaks of a sweep.
     """
     register_resolvers()
     sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
-    if any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
+    if always_sweeps or any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
         sys.argv[1:] = _as_multirun(sys.argv[1:])
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     if not asked_for_traceback:
@@ -119,6 +122,8 @@ def explain(error: Exception, config_name: str = "train", arguments: Sequence[st
         return str(error)
     if refused := re.search(r"VitlabError raised while resolving interpolation: (.*)", str(error)):
         return refused[1]
+    if listed := re.search(r"Ambiguous value for argument '([^']*)'", str(error)):
+        return f"{listed[1]} is a list of values: add --multirun for one run each, or write [a,b] for one list"
     if isinstance(error, OverrideParseException):
         hint = "write key=value, as in model.depth=4, and a value with signs in quotes"
         return f"'{error.override}' is not an override; {hint}"

@@ -136,7 +136,7 @@ class Trainer:
         self.pace = Pace(self.pace.seconds)
         self._finish_interrupted_validation()
         for images, labels in self._remaining_batches():
-            self._train_step(images, labels)
+            self.train_step(images, labels)
             tracker.progress(self.step)
             last = self.step == self.length.total_steps
             if last or self.step % self.log_every == 0:
@@ -172,7 +172,7 @@ class Trainer:
             epoch, start = divmod(self.step, self.length.steps_per_epoch)
             yield from islice(self.train_batches.epoch(epoch, start), self.length.total_steps - self.step)
 
-    def _train_step(self, images: Tensor, labels: Tensor) -> None:
+    def train_step(self, images: Tensor, labels: Tensor) -> None:
         """One optimizer step. Nothing here waits for the device."""
         images, targets = self.parts.augment.train(images, labels, augmentation_rng(self.seed, self.step))
         factor = self.parts.schedule(self.step, self.length)

@@ -181,7 +181,11 @@ def _settle_illegal(manifest: Manifest, legality: Legality, illegal: str) -> Non
     for job in manifest.by_state("pending"):
         if job.attempts == 0 and (reason := legality.refusal(job.overrides)) is not None:
             job.state, job.reason = "illegal", reason
-    if illegal == "refuse" and (refused := manifest.by_state("illegal")):
+    refused = manifest.by_state("illegal")
+    if refused and len(refused) == len(manifest.jobs):
+        reasons = " / ".join(dict.fromkeys(str(job.reason) for job in refused[:3]))
+        raise VitlabError(f"none of the {len(refused)} jobs can be run: {reasons}")
+    if refused and illegal == "refuse":
         told = "; ".join(f"job {job.name}: {job.reason}" for job in refused[:3])
         raise VitlabError(f"{len(refused)} of {len(manifest.jobs)} jobs are illegal, and nothing was begun: {told}")
 

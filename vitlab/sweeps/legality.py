@@ -9,12 +9,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from vitlab.config.build import build
+from vitlab.analysis.skeleton import skeleton
 from vitlab.config.command import explain
 from vitlab.config.compose import resolved
 from vitlab.config.rules import refuse_illegal
-from vitlab.config.saved import from_checkpoint
 from vitlab.errors import VitlabError
+from vitlab.sweeps.budget import fit_budget, parse_budget, settle_budget
 from vitlab.teacher import refuse_teacher
 
 
@@ -28,10 +28,10 @@ class Legality:
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name = loader, config_name
-        self._of_model: dict[str, str | None] = {}  # jobs that differ in their seed alone have one model to build
+        self._of_model: dict[str, VitlabError | None] = {}  # jobs that differ in their seed alone have one model to build
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The config of a job, resolved.
+        """The config of a job, resolved, with the width that its budget gives it.
 
         Raises:
             VitlabError: it does not compose, or is illegal.
@@ -43,28 +43,42 @@ class Legality:
             cfg = resolved(cfg)
         except (HydraException, OmegaConfBaseException) as error:
             raise VitlabError(explain(error, self._config_name, overrides)) from error
+        settle_budget(cfg, overrides)
         refuse_illegal(cfg, list(overrides))
         refuse_teacher(cfg)
+        if cfg.budget is not None and parse_budget(cfg.budget, overrides).kind != "time":
+            fit_budget(cfg, overrides)
+        return cfg
+
+    def compose_legal(self, overrides: Sequence[str]) -> DictConfig:
+        """As ``compose``; besides, the model was built.
+
+        Raises:
+            VitlabError: it is refused.
+        """
+        cfg = self.compose(overrides)
+        self._try_model(cfg)
         return cfg
 
     def refusal(self, overrides: Sequence[str]) -> str | None:
         """Why the job with these overrides cannot be run, or None if it can; its model is built to know."""
         try:
-            cfg = self.compose(overrides)
+            self.compose_legal(overrides)
         except VitlabError as error:
             return str(error)
+        return None
+
+    def _try_model(self, cfg: DictConfig) -> None:
+        """Build the model of ``cfg``, unless one like it was built before."""
+        if cfg.model.get("num_classes", 0) is None:  # counted in a folder of images when the run begins
+            cfg = cfg.copy()
+            cfg.model.num_classes = 1
         key = json.dumps([OmegaConf.to_container(cfg.model), list(cfg.allow_targets)], sort_keys=True)
         if key not in self._of_model:
-            self._of_model[key] = _refusal_of_model(cfg)
-        return self._of_model[key]
-
-
-def _refusal_of_model(cfg: DictConfig) -> str | None:
-    cfg = from_checkpoint(cfg)  # a file of weights is read by the job itself
-    if cfg.model.get("num_classes", 0) is None:  # counted in a folder of images when the run begins
-        cfg.model.num_classes = 1
-    try:
-        build(cfg, "model", cfg.allow_targets)
-    except VitlabError as error:
-        return str(error)
-    return None
+            try:
+                skeleton(cfg)
+                self._of_model[key] = None
+            except VitlabError as error:
+                self._of_model[key] = error
+        if (refused := self._of_model[key]) is not None:
+            raise refused
