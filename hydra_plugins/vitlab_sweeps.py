@@ -10,14 +10,16 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from vitlab.errors import VitlabError
 
-class _SweepLauncher(Launcher):
+
+class SweepLauncher(Launcher):
     """Runs the jobs of a sweep in an engine; its settings are those of ``hydra.launcher``."""
 
-    engine: str
+    engine = ""
 
     def __init__(self, **settings: Any) -> None:
-        self._settings = settings
+        self.settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self._context, self._config = hydra_context, config
@@ -25,22 +27,22 @@ class _SweepLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from vitlab.sweeps.launch import launch
 
-        return launch(self.engine, self._settings, self._config, self._context, job_overrides, initial_job_idx)
+        return launch(self.engine, self.settings, self._config, self._context, job_overrides, initial_job_idx)
 
 
-class LocalLauncher(_SweepLauncher):
+class LocalLauncher(SweepLauncher):
     """Processes of this machine."""
 
     engine = "local"
 
 
-class SlurmLauncher(_SweepLauncher):
+class SlurmLauncher(SweepLauncher):
     """Jobs of a Slurm cluster."""
 
     engine = "slurm"
 
 
-class RayLauncher(_SweepLauncher):
+class RayLauncher(SweepLauncher):
     """Tasks of a Ray cluster."""
 
     engine = "ray"
@@ -48,8 +50,8 @@ class RayLauncher(_SweepLauncher):
 
 class _Sweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._context, self._config = hydra_context, config
+        self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -58,6 +60,20 @@ class CombinationsSweeper(_Sweeper):
     """Goes through lists, grids, zipped lists and explicit combinations."""
 
     def sweep(self, arguments: list[str]) -> None:
-        from vitlab.sweeps.launch import sweep
+        from vitlab.sweeps.sweepers import sweep
 
-        sweep(self.launcher, self.config, self.hydra_context, arguments)
+        sweep(self._launcher, self._config, self._context, arguments)
+
+
+class OptunaSweeper(_Sweeper):
+    """Searches, with the settings of ``hydra.sweeper``."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+
+    def sweep(self, arguments: list[str]) -> None:
+        from vitlab.sweeps.sweepers import search
+
+        if not isinstance(self._launcher, SweepLauncher):
+            raise VitlabError("hydra/sweeper=optuna runs with hydra/launcher=local, slurm or ray")
+        search(self._launcher, self._config, self._context, arguments, self._settings)

@@ -14,7 +14,7 @@ from vitlab.config.compose import resolved
 from vitlab.duration import RunLength, parse
 from vitlab.errors import VitlabError, did_you_mean
 
-_UNITS = {
+_UNITS: dict[str, dict[str, float]] = {
     "params": {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9},
     "flops": {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
     "time": {"s": 1, "min": 60, "h": 3600},
@@ -117,7 +117,14 @@ def _fit_width(cfg: DictConfig, budget: Budget) -> dict[str, Any]:
     if low == 0 and costs[width] > 2 * budget.amount:
         raise VitlabError(f"budget={budget.text}: the narrowest model of {heads} heads costs {costs[width]:,} already")
     cfg.model.embed_dim = width
-    return {"budget": {"asked": budget.text, "embed_dim": width, "cost": costs[width], "off": costs[width] / budget.amount - 1}}
+    return {
+        "budget": {
+            "asked": budget.text,
+            "embed_dim": width,
+            "cost": costs[width],
+            "off": costs[width] / budget.amount - 1,
+        }
+    }
 
 
 def _cost(cfg: DictConfig, kind: str, width: int) -> int:

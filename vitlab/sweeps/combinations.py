@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from hydra.core.override_parser.types import Override, QuotedString, Quote
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from vitlab.errors import VitlabError
 
@@ -31,13 +31,22 @@ def combinations(typed: Sequence[Override], sweep: Mapping[str, Any]) -> list[li
     """
     ours = [o for o in typed if not is_of_the_sweep(o)]
     by_key = {override.get_key_element(): override for override in ours}
-    grid = {key: values for key, values in _mapping(sweep, "grid").items() if key not in by_key}
-    axes: list[Choices] = [[{key: _written(key, v)} for v in _values(f"grid.{key}", vs)] for key, vs in grid.items()]
+    grid = {key: values for key, values in grid_of(sweep).items() if key not in by_key}
+    axes: list[Choices] = [[{key: _written(key, value)} for value in values] for key, values in grid.items()]
     axes += [_zipped(_mapping(sweep, "zip"))] if sweep.get("zip") else []
     axes += [_listed(sweep["jobs"])] if sweep.get("jobs") else []
     axes += [_ways(override) for override in ours]
     _refuse_twice(axes)
     return [[text for way in ways for text in way.values()] for ways in product(*axes)]
+
+
+def grid_of(sweep: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The lists of ``sweep.grid`` by their dotted key.
+
+    Raises:
+        VitlabError: it holds something else.
+    """
+    return {key: _values(f"grid.{key}", values) for key, values in _mapping(sweep, "grid").items()}
 
 
 def varied(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -124,5 +133,7 @@ def _refuse_twice(axes: Sequence[Choices]) -> None:
     for axis in axes:
         keys = {key for way in axis for key in way}
         if twice := sorted(seen & keys):
-            raise VitlabError(f"{twice[0]} is swept twice: leave it out on the command line or under sweep.zip, sweep.jobs")
+            raise VitlabError(
+                f"{twice[0]} is swept twice: leave it out on the command line or under sweep.zip, sweep.jobs"
+            )
         seen |= keys

@@ -124,12 +124,16 @@ def _seconds_per_validation(trainer: Trainer) -> float:
 
 
 def _seconds(trainer: Trainer, work: Any) -> float:
-    synchronise = torch.cuda.synchronize if trainer.device.type == "cuda" else lambda: None
-    synchronise()
+    _wait_for(trainer.device)
     begun = time.perf_counter()
     work()
-    synchronise()
+    _wait_for(trainer.device)
     return time.perf_counter() - begun
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class _NeverStops:

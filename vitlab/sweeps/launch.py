@@ -1,80 +1,29 @@
 """A sweep from its command line to its end: the jobs, what is refused, the loop, what became of each."""
 
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from vitlab.config.compose import folder_name, plain
 from vitlab.errors import VitlabError
 from vitlab.runs import SWEEP_FILE
 from vitlab.sweeps import manifest as manifests
-from vitlab.sweeps.combinations import combinations, is_of_the_sweep, varied
+from vitlab.sweeps.combinations import varied
 from vitlab.sweeps.executor import Executor
 from vitlab.sweeps.legality import Legality
-from vitlab.sweeps.loop import Jobs, Loop
-from vitlab.sweeps.manifest import Job, Manifest
-from vitlab.sweeps.progress import Progress
+from vitlab.sweeps.loop import Jobs, Listed, Loop
+from vitlab.sweeps.manifest import Job, Manifest, new_job
 from vitlab.sweeps.table import SweepTable, report
 
 ENGINES = {"local": "LocalExecutor", "slurm": "SlurmExecutor", "ray": "RayExecutor"}
 # What of Hydra's own settings is about the sweep; the rest is handed on to its jobs.
 _OF_THE_SWEEP = ("hydra.mode", "hydra.sweep", "hydra.run", "hydra/launcher", "hydra.launcher", "hydra/sweeper")
-
-
-class Listed:
-    """Jobs that are all known from the start."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._waiting = deque(jobs)
-
-    def next(self) -> Job | None:
-        """The next in order."""
-        return self._waiting.popleft() if self._waiting else None
-
-    def over(self) -> bool:
-        """Whether all were given."""
-        return not self._waiting
-
-    def hopeless(self, job: Job, progress: Progress) -> bool:
-        """Never: each was asked for."""
-        return False
-
-    def ended(self, job: Job, progress: Progress) -> None:
-        """Nothing follows from it."""
-
-
-def sweep(launcher: Launcher, config: DictConfig, context: HydraContext, arguments: list[str]) -> None:
-    """Run all combinations that the command line and ``config.sweep`` describe, or only show the plan of them.
-
-    Raises:
-        VitlabError: the combinations contradict each other, or jobs failed.
-    """
-    settings = plain(config.sweep)
-    typed = OverridesParser.create(config_loader=context.config_loader).parse_overrides(arguments)
-    asks_for_jobs = settings["grid"] or settings["zip"] or settings["jobs"] or not all(map(is_of_the_sweep, typed))
-    if settings["resume"] and not asks_for_jobs:
-        jobs = [job.overrides for job in manifests.read(Path(config.hydra.sweep.dir)).jobs]
-    else:
-        jobs = combinations(typed, settings)
-    if settings["plan"]:
-        from vitlab.sweeps.plan import show_plan
-
-        show_plan(jobs, config, context)
-        return
-    returned = launcher.launch(jobs, 0)
-    failed = sum(job.status == JobStatus.FAILED for job in returned)
-    if failed:
-        raise VitlabError(f"{failed} of {len(returned)} jobs failed")
 
 
 def launch(
@@ -144,10 +93,8 @@ def _manifest(config: DictConfig, job_overrides: Sequence[Sequence[str]], first:
     """The manifest of a new sweep, of one that goes on, or of one to which a sweeper adds jobs."""
     folder = Path(config.hydra.sweep.dir).absolute()
     if config.sweep.resume is not None:
-        manifest = manifests.read(folder)
+        manifest = resumed(folder, retry=config.sweep.retry)
         manifest.refuse_other_jobs(job_overrides)
-        for job in manifest.by_state("pending", "running", "interrupted", *(["failed"] if config.sweep.retry else [])):
-            _catch_up(manifest, job, config.sweep.retry)
         return manifest
     if first == 0 and (folder / SWEEP_FILE).exists():
         hint = f"sweep.resume={folder} goes on with it, another hydra.sweep.dir starts afresh"
@@ -158,9 +105,20 @@ def _manifest(config: DictConfig, job_overrides: Sequence[Sequence[str]], first:
     return manifest
 
 
-def new_job(number: int, overrides: Sequence[str], own: Sequence[str]) -> Job:
-    """A job with a folder named after its number and what is its own."""
-    return Job(number, folder_name("-".join([str(number), ",".join(own)]).rstrip("-")), list(overrides), list(own))
+def resumed(folder: Path, retry: bool) -> Manifest:
+    """The manifest of a sweep that goes on, its jobs as their run folders tell: what is not over is pending.
+
+    Args:
+        folder: of the sweep.
+        retry: whether failed jobs are tried again.
+
+    Raises:
+        VitlabError: the manifest cannot be read.
+    """
+    manifest = manifests.read(folder)
+    for job in manifest.by_state("pending", "running", "interrupted", *(["failed"] if retry else [])):
+        _catch_up(manifest, job, retry)
+    return manifest
 
 
 def _catch_up(manifest: Manifest, job: Job, retry: bool) -> None:

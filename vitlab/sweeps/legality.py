@@ -28,7 +28,9 @@ class Legality:
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         self._loader, self._config_name = loader, config_name
-        self._of_model: dict[str, VitlabError | None] = {}  # jobs that differ in their seed alone have one model to build
+        self._of_model: dict[
+            str, VitlabError | None
+        ] = {}  # jobs that differ in their seed alone have one model to build
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The config of a job, resolved, with the width that its budget gives it.

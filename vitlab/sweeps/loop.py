@@ -1,6 +1,7 @@
 """The loop of a sweep: start jobs where there is room, watch them, note what became of each."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,28 @@ class Active:
             return None
         pace = (time.monotonic() - self.begun) / (progress.step - self.first_step)
         return pace * (progress.total_steps - progress.step)
+
+
+class Listed:
+    """Jobs that are all known from the start."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._waiting = deque(jobs)
+
+    def next(self) -> Job | None:
+        """The next in order."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def over(self) -> bool:
+        """Whether all were given."""
+        return not self._waiting
+
+    def hopeless(self, job: Job, progress: Progress) -> bool:
+        """Never: each was asked for."""
+        return False
+
+    def ended(self, job: Job, progress: Progress) -> None:
+        """Nothing follows from it."""
 
 
 class Loop:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitlab.config.compose import folder_name
 from vitlab.errors import VitlabError
 from vitlab.runs import SWEEP_FILE, RunFolder, write_json
 
@@ -49,6 +50,7 @@ class Manifest:
 
     folder: Path
     jobs: list[Job] = field(default_factory=list)
+    search: list[str] | None = None  # the command line of a search, which thinks of its jobs as it goes
 
     def save(self) -> None:
         """Write the file: a reader sees the old one or the new one.
@@ -58,7 +60,8 @@ class Manifest:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / SWEEP_FILE, {"jobs": [asdict(job) for job in self.jobs]})
+            search = {"search": self.search} if self.search is not None else {}
+            write_json(self.folder / SWEEP_FILE, {**search, "jobs": [asdict(job) for job in self.jobs]})
         except OSError as error:
             raise VitlabError(f"{self.folder / SWEEP_FILE} cannot be written: {error.strerror or error}") from error
 
@@ -90,6 +93,11 @@ class Manifest:
             raise VitlabError(f"sweep.resume={self.folder} is another sweep: it {shown}; {hint}")
 
 
+def new_job(number: int, overrides: Sequence[str], own: Sequence[str]) -> Job:
+    """A job with a folder named after its number and what is its own."""
+    return Job(number, folder_name("-".join([str(number), ",".join(own)]).rstrip("-")), list(overrides), list(own))
+
+
 def read(folder: Path) -> Manifest:
     """The manifest in ``folder``.
 
@@ -97,10 +105,10 @@ def read(folder: Path) -> Manifest:
         VitlabError: there is none, or it cannot be read.
     """
     try:
-        jobs = [_job(entry) for entry in json.loads((folder / SWEEP_FILE).read_text())["jobs"]]
+        content = json.loads((folder / SWEEP_FILE).read_text())
+        return Manifest(folder, [_job(entry) for entry in content["jobs"]], content.get("search"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VitlabError(f"{folder / SWEEP_FILE} cannot be read as the jobs of a sweep: {error}") from error
-    return Manifest(folder, jobs)
 
 
 def job_of(run: Path) -> Job | None:
@@ -113,7 +121,11 @@ def job_of(run: Path) -> Job | None:
 def _job(entry: dict[str, Any]) -> Job:
     job = Job(**entry)
     texts = [job.folder, job.state, *job.overrides, *job.varied]
-    if not all(isinstance(text, str) for text in texts) or job.state not in STATES or Path(job.folder).name != job.folder:
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or job.state not in STATES
+        or Path(job.folder).name != job.folder
+    ):
         raise ValueError(f"job {job.number} is none")
     return job
 

@@ -1,9 +1,9 @@
-"""What a person sees of a sweep: one live table on a terminal, a line for each change elsewhere, a report at its end."""
+"""What a person sees of a sweep: a live table on a terminal, a line for each change elsewhere, a report at its end."""
 
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TextIO
 
@@ -16,6 +16,7 @@ from vitlab.sweeps.manifest import STATES, Job, Manifest
 
 _SECONDS_BETWEEN_REFRESHES = 0.5
 _ROWS_FOR_OTHERS = 4  # of the terminal: title, header, rule, what is not shown
+_RANK = {"running": 0, "failed": 1, "done": 2, "pruned": 2, "interrupted": 2, "pending": 3, "illegal": 4}
 _STYLE = {"running": "bold", "done": "green", "failed": "red", "illegal": "yellow", "pruned": "dim", "pending": "dim"}
 
 
@@ -70,7 +71,9 @@ class SweepTable:
             self._out.print(f"{job.state} {job.name}{figure}{f': {job.reason}' if job.reason else ''}")
 
     def _table(self, active: Sequence[Active]) -> Table:
-        table = Table(title=f"{os.path.relpath(self._manifest.folder)}  {_counted(self._manifest)}", title_justify="left")
+        table = Table(
+            title=f"{os.path.relpath(self._manifest.folder)}  {_counted(self._manifest)}", title_justify="left"
+        )
         for name in ("job", "overrides", "epoch", "val accuracy", "state", "left"):
             table.add_column(name, justify="left" if name in ("overrides", "state") else "right", no_wrap=True)
         running = {one.job.number: one for one in active}
@@ -83,15 +86,15 @@ class SweepTable:
             table.add_row(*cells, style=_STYLE.get(state))
         return table
 
-    def _shown(self, running: "set[int] | dict[int, Active].keys") -> list[Job]:
+    def _shown(self, running: Collection[int]) -> list[Job]:
         """The jobs for which the terminal has room: those that run, then what failed, then the latest and the next."""
         room = max(1, self._out.height - _ROWS_FOR_OTHERS)
-        order = {"failed": 1, "done": 2, "pruned": 2, "interrupted": 2, "pending": 3, "illegal": 4}
-        first = sorted(
-            self._manifest.jobs,
-            key=lambda job: (job.number not in running, order.get(job.state, 0), abs(job.number - max(running, default=0))),
-        )
-        return sorted(first[:room], key=lambda job: job.number)
+        latest = max(running, default=0)
+
+        def rank(job: Job) -> tuple[int, int]:
+            return (0 if job.number in running else _RANK[job.state], abs(job.number - latest))
+
+        return sorted(sorted(self._manifest.jobs, key=rank)[:room], key=lambda job: job.number)
 
     def _accuracy(self, job: Job) -> str:
         if job.number not in self._best:
@@ -123,7 +126,7 @@ def report(manifest: Manifest, stream: TextIO | None = None) -> None:
 
 def _counted(manifest: Manifest) -> str:
     counts = Counter(job.state for job in manifest.jobs)
-    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no job yet"
 
 
 def _time(seconds: float | None) -> str:
