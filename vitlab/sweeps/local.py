@@ -15,6 +15,7 @@ from vitlab.errors import VitlabError
 from vitlab.sweeps.executor import Running
 
 _SPARE = 0.9  # the share of the free memory that may be planned with
+_SECONDS_TO_DIE = 5
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -118,6 +119,8 @@ class LocalJob:
     def exit_code(self) -> int | None:
         """As the shell tells it, ``128 + n`` for signal n; None while it runs."""
         code = self._process.poll()
+        if code is not None and self._process.stdin is not None:
+            self._process.stdin.close()
         return code if code is None or code >= 0 else 128 - code
 
     def stop(self) -> None:
@@ -129,6 +132,9 @@ class LocalJob:
         """SIGKILL for the job and all that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_DIE)
+        self.exit_code()
 
     def has_trained(self) -> bool:
         """Whether it has logged its first figures, and so holds the memory that it needs."""

@@ -97,6 +97,7 @@ class Loop:
         self._manifest, self._jobs, self._executor = manifest, jobs, executor
         self._command, self._show = command, show
         self._active: list[Active] = []
+        self._again: deque[Job] = deque()  # jobs of a launcher that died, which have saved since
 
     def run(self) -> None:
         """Run until all jobs are over.
@@ -108,7 +109,7 @@ class Loop:
         with GracefulStop() as stop:
             stop.wait_for_loop()
             try:
-                while not stop.requested and (self._active or not self._jobs.over()):
+                while not stop.requested and (self._active or self._again or not self._jobs.over()):
                     self._start_jobs()
                     self._look()
                     time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -124,7 +125,7 @@ class Loop:
                 self._executor.close()
 
     def _start_jobs(self) -> None:
-        while self._executor.room() and (job := self._jobs.next()) is not None:
+        while self._executor.room() and (job := self._next()) is not None:
             run = self._manifest.run(job)
             running = _Elsewhere(run) if run.is_locked() else self._executor.attach(job.reference)
             if running is None:
@@ -136,6 +137,9 @@ class Loop:
             job.state, job.reason, job.reference = "running", None, running.reference
             self._manifest.save()
             self._active.append(Active(job, running, Progress(run), time.monotonic()))
+
+    def _next(self) -> Job | None:
+        return self._again.popleft() if self._again else self._jobs.next()
 
     def _look(self) -> None:
         """See how far each job is, and settle those that are over."""
@@ -158,6 +162,7 @@ class Loop:
             job.state, job.reason = "pruned", f"stopped as hopeless at step {active.progress.step}"
         if isinstance(active.running, _Elsewhere) and job.state == "interrupted":
             job.state = "pending"  # it ended because its launcher had died; now it is ours to go on with
+            self._again.append(job)
         self._active.remove(active)
         self._manifest.save()
         if job.state != "pending":
