@@ -24,7 +24,7 @@ def override(option: Path) -> str:
 
 def test_no_file_is_overlooked():
     assert len(OPTIONS) == sum(1 for _ in conf_dir().rglob("*.yaml")) - len(COMMANDS)
-    assert COMMANDS == ["evaluate", "explain", "export", "train"]
+    assert COMMANDS == ["evaluate", "explain", "export", "plan", "train"]
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if not is_hidden(o)], ids=str)

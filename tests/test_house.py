@@ -23,8 +23,11 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis", "exports"},
-    {"teacher"},
-    {"train", "evaluate", "explain", "export"},
+    {"comparison", "teacher"},
+    {"assembly"},
+    {"sweeps"},
+    {"train", "evaluate", "explain", "export", "compare"},
+    {"plan"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -1,10 +1,12 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from vitlab.errors import VitlabError
-from vitlab.runs import RunFolder, open_run, write_json
+from vitlab.runs import RunFolder, open_run, open_sweep, write_json
 
 
 def test_a_new_folder_can_be_claimed_once(tmp_path):
@@ -75,3 +77,47 @@ def test_a_checkpoint_is_seen(tmp_path):
     assert not run.has_checkpoint()
     (run.checkpoints / "best.pt").touch()
     assert run.has_checkpoint()
+
+
+def test_a_folder_is_held_by_one_process_at_a_time_and_let_go_of_when_it_dies(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not run.is_locked()
+    holds = "import sys, time; from pathlib import Path; from vitlab.runs import RunFolder\n"
+    holds += "with RunFolder(Path(sys.argv[1])).locked(): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holds, tmp_path], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert run.is_locked()
+        with pytest.raises(VitlabError, match="is being trained by another process"), run.locked():
+            pass
+        other.kill()
+    assert not run.is_locked()
+    with run.locked():
+        assert run.is_locked()
+    assert not run.is_locked()
+
+
+def test_a_run_without_a_config_gives_up_its_claim_and_one_with_more_keeps_it(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.claim()
+    run.discard_unbegun()
+    run.claim()
+    run.config.write_text("seed: 0")
+    run.discard_unbegun()
+    with pytest.raises(VitlabError, match="holds a run already"):
+        run.claim()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", "3"])
+def test_a_summary_that_cannot_be_read_is_empty(tmp_path, content):
+    RunFolder(tmp_path).summary.write_text(content)
+    assert RunFolder(tmp_path).read_summary() == {}
+
+
+def test_a_missing_sweep_offers_the_one_that_was_meant(tmp_path):
+    (tmp_path / "10-00").mkdir()
+    with pytest.raises(VitlabError, match=r"there is no such folder; did you mean 10-00"):
+        open_sweep("sweep.resume", tmp_path / "10-01")
+    with pytest.raises(VitlabError, match=r"holds no sweep \(no sweep.json\)$"):
+        open_sweep("sweep.resume", tmp_path / "10-00")
+    (tmp_path / "10-00" / "sweep.json").touch()
+    assert open_sweep("sweep.resume", tmp_path / "10-00") == tmp_path / "10-00"

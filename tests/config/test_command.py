@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from vitlab.config.command import _without_dashes
+from vitlab.config.command import _as_multirun, _without_dashes
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,22 @@ def test_a_key_is_not_offered_in_its_own_place(command):
     assert done.returncode == 1
     assert "experiment is no setting here" in done.stderr
     assert "did you mean experiment" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (["sweep=seeds"], ["sweep=seeds", "--multirun"]),
+        (["sweep=seeds", "-m"], ["sweep=seeds", "-m"]),
+        (["sweep=seeds", "--cfg", "job"], ["sweep=seeds", "--cfg", "job"]),
+        (["--config-dir=x", "sweep.plan=true"], ["--config-dir=x", "sweep.plan=true", "--multirun"]),
+    ],
+)
+def test_who_speaks_of_a_sweep_means_one(typed, read):
+    assert _as_multirun(typed) == read
+
+
+def test_a_list_of_values_without_multirun_says_how_to_mean_it(command):
+    done = command("train", "model.depth=4,8")
+    assert done.returncode == 1
+    assert "model.depth=4,8 is a list of values: add --multirun" in done.stderr

@@ -1,10 +1,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from vitlab.engine.stop import GracefulStop
+from vitlab.engine.stop import GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted
 
 
@@ -53,3 +54,22 @@ def test_outside_the_main_thread_it_does_nothing():
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_the_end_of_a_pipe_is_a_request_to_stop_and_bytes_in_it_are_not():
+    reader, writer = os.pipe()
+    with GracefulStop() as stop:
+        stop.wait_for_loop()
+        stop_at_end_of(reader)
+        os.write(writer, b"x")
+        time.sleep(0.2)
+        assert not stop.requested
+        os.close(writer)
+        end = time.monotonic() + 10
+        while not stop.requested:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with pytest.raises(Interrupted) as caught:
+            stop.obey()
+    assert caught.value.signum == signal.SIGTERM
+    os.close(reader)

@@ -1,7 +1,7 @@
-import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -114,10 +114,10 @@ def test_output_goes_to_the_log_after_what_is_there(start, tmp_path):
     assert (tmp_path / "0" / "console.log").read_text() == "word\nword\n"
 
 
-def test_a_kill_takes_the_children_too(start, tmp_path):
+def test_a_kill_takes_the_children_too(start, tmp_path, monkeypatch):
     parent = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
     parent += "open('pid', 'w').write(str(p.pid)); p.wait()"
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     job = start(LocalExecutor(1, at_once=1, gpus=[]), [sys.executable, "-c", parent])
     end = time.monotonic() + 20
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -125,8 +125,8 @@ def test_a_kill_takes_the_children_too(start, tmp_path):
     job.kill()
     assert wait(job) == 128 + 9
     time.sleep(0.2)
-    stat = f"/proc/{(tmp_path / 'pid').read_text()}/stat"
-    assert not os.path.exists(stat) or " Z " in open(stat).read()  # noqa: PTH110, PTH123, SIM115
+    stat = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+    assert not stat.exists() or " Z " in stat.read_text()
 
 
 @pytest.mark.parametrize("setting", [{"at_once": 0}, {"threads": "many"}, {"jobs_per_gpu": 1.5}, {"at_once": True}])

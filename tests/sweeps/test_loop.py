@@ -21,9 +21,12 @@ DONE = ENDS.replace("SUMMARY", repr('{"status": "done", "val_accuracy": 0.5}'))
 FAILED = ENDS.replace("SUMMARY", repr('{"status": "failed", "error": "it broke"}')) + "; sys.exit(1)"
 SAVES = (
     WRITES
-    + "(run / 'config.yaml').touch();"
-    + "signal.signal(15, lambda *_: ((run / 'summary.json').write_text('{\"status\": \"interrupted\"}'), sys.exit(143)));"
-    + '(run / \'metrics.jsonl\').write_text(\'{"step": 1, "epoch": 1, "val/accuracy": 0.1}\\n\'); time.sleep(60)'
+    + """
+(run / 'config.yaml').touch()
+def save(*_): (run / 'summary.json').write_text('{"status": "interrupted"}'); sys.exit(143)
+signal.signal(15, save)
+(run / 'metrics.jsonl').write_text(json.dumps({'step': 1, 'epoch': 1, 'val/accuracy': 0.1}) + chr(10))
+time.sleep(60)"""
 )
 
 

@@ -61,8 +61,6 @@ def show_plan(jobs: Sequence[Sequence[str]], config: DictConfig, context: HydraC
 
 def plan(jobs: Sequence[Sequence[str]], legality: Legality) -> Iterator[Planned]:
     """What each job will cost; jobs that cost the same are measured once."""
-    from vitlab.sweeps.forecast import forecast
-
     measured: dict[str, Forecast] = {}
     watched = track(jobs, "measuring", transient=True, disable=not sys.stdout.isatty())
     for overrides, own in zip(watched, varied(jobs), strict=True):
@@ -71,10 +69,16 @@ def plan(jobs: Sequence[Sequence[str]], legality: Legality) -> Iterator[Planned]
             fit_budget(cfg, overrides)
             key = _key(cfg)
             if key not in measured:
-                measured[key] = forecast(cfg)
+                measured[key] = _cost(cfg)
             yield Planned(own, OmegaConf.select(cfg, "model.embed_dim"), cost=measured[key])
         except VitlabError as error:
             yield Planned(own, refusal=str(error))
+
+
+def _cost(cfg: DictConfig) -> "Forecast":
+    from vitlab.sweeps.forecast import forecast
+
+    return forecast(cfg)
 
 
 def show(planned: Sequence[Planned], at_once: int | None, stream: TextIO | None = None) -> None:

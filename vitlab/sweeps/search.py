@@ -94,11 +94,12 @@ class Trials:
         """Whether the best validation accuracy so far is below the median of the others after as many validations."""
         trial = self._trials[job.number]
         best = -math.inf
-        for number, (_, accuracy) in enumerate(progress.validations, start=1):
+        told = _validations_told(trial)
+        for number, (_, accuracy) in enumerate(progress.validations):
             best = max(best, accuracy)
-            if number > _reported(trial):
+            if number >= told:
                 trial.report(best, number)
-        return self._prune and bool(progress.validations) and trial.should_prune()
+        return self._prune and bool(progress.validations) and bool(trial.should_prune())
 
     def ended(self, job: Job, progress: Progress) -> None:
         """Tell the study what a job has reached."""
@@ -140,9 +141,9 @@ class Trials:
         return trials
 
 
-def _reported(trial: Trial) -> int:
+def _validations_told(trial: Trial) -> int:
     """How many validations of its job a trial was told of."""
-    return max(trial.storage.get_trial(trial._trial_id).intermediate_values, default=0)
+    return len(trial.storage.get_trial(trial._trial_id).intermediate_values)
 
 
 def space(typed: Sequence[Override], sweep: dict[str, Any]) -> dict[str, BaseDistribution]:
