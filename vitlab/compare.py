@@ -78,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="python -m vitlab.compare multirun/DATE/TIME outputs/DATE/TIME metric=test_accuracy",
     )
     parser.add_argument("folders", nargs="+", metavar="FOLDER", help="of a run, of a sweep, or with such inside")
-    parser.add_argument("--metric", default="val_accuracy", help="what is compared: a figure of the summaries, or val/loss …")
+    parser.add_argument(
+        "--metric", default="val_accuracy", help="what is compared: a figure of the summaries, or val/loss …"
+    )
     parser.add_argument("--output", help="folder for the table, pictures and page; default: comparison/")
     parser.add_argument("--interval", default="t", help="how sure: t (Student, the default) or bootstrap")
     parser.add_argument("--diff", action="store_true", help="say in words what differs between two runs, and stop")

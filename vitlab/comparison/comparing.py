@@ -119,7 +119,9 @@ def compare(loaded: Loaded, metric: str = "val_accuracy", method: str = "t") -> 
             runs.append(run)
     if not runs:
         legal = sorted({name for run in loaded.runs for name in metrics_of(run)})
-        raise VitlabError(f"metric={metric}: no run has it{did_you_mean(metric, legal)} (there are: {', '.join(legal)})")
+        raise VitlabError(
+            f"metric={metric}: no run has it{did_you_mean(metric, legal)} (there are: {', '.join(legal)})"
+        )
     return Comparison(runs, differing_keys(runs), metric, method, left_out)
 
 

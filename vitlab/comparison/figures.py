@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C564B")
 _MOST_CURVES = len(COLOURS)
 _MOST_PAIRS = 6
+_MOST_ON_FRONT = 4
+_LOG_FROM = 30  # so many times the least cost is the greatest
 _STYLE = {
     "figure.dpi": 120,
     "font.size": 12,
@@ -142,6 +144,8 @@ def _interactions(comparison: Comparison) -> "Figure":
 
 
 def _costs(comparison: Comparison) -> "Figure":
+    from matplotlib.ticker import EngFormatter
+
     known = [cost for cost in COSTS if all(group.figure(cost) is not None for group in comparison.groups)]
     figure, panels = _panels(max(1, len(known)))
     factor = 100 if comparison.is_share else 1
@@ -152,24 +156,25 @@ def _costs(comparison: Comparison) -> "Figure":
         halves = [factor * np.nan_to_num(comparison.interval(group).half) for group in comparison.groups]
         values = [factor * mean for mean in means]
         axes.errorbar(costs, values, yerr=halves, fmt="o", color=COLOURS[6], ms=6, capsize=3, alpha=0.8)
-        axes.plot([costs[i] for i in best], [values[i] for i in best], "o-", color=COLOURS[1], ms=8, lw=2)
-        for place, i in enumerate(best[-3:]):
-            axes.annotate(
-                comparison.label(comparison.groups[i]),
-                (costs[i], values[i]),
-                xytext=(0, 8 + 4 * (place % 2)),
-                textcoords="offset points",
-                fontsize=9,
-                ha="right" if costs[i] > np.mean(costs) else "left",
-            )
-        axes.set(xlabel=COSTS[cost], ylabel=_axis(comparison))
-        if min(costs) > 0 and max(costs) / min(costs) > 5:
+        axes.plot([costs[i] for i in best], [values[i] for i in best], color=COLOURS[1], lw=2)
+        for colour, i in zip(COLOURS, best[-_MOST_ON_FRONT:], strict=False):
+            axes.plot(costs[i], values[i], "o", color=colour, ms=9, zorder=3, label=comparison.label(comparison.groups[i]))
+        if min(costs) > 0 and max(costs) / min(costs) > _LOG_FROM:
             axes.set_xscale("log")
-        count = f"{len(best)} of {len(means)} settings are"
-        axes.set_title(f"{count if len(best) > 1 else 'one setting is'} worth\ntheir {COSTS[cost].split(' of ')[0]}")
-        axes.margins(y=0.18)
+        else:
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set(xlabel=COSTS[cost], ylabel=_axis(comparison))
+        axes.set_title(_cost_title(comparison, cost, costs, best))
+        axes.legend(loc="lower right", fontsize=10)
         axes.grid(alpha=0.25)
     return figure
+
+
+def _cost_title(comparison: Comparison, cost: str, costs: list[float], best: list[int]) -> str:
+    dearest = best[-1]
+    if costs[dearest] < max(costs):
+        return f"{comparison.label(comparison.groups[dearest])}:\nmore {COSTS[cost].split(' of ')[0]} buy nothing"
+    return f"{len(best)} of {len(costs)} settings are not beaten\nat their cost or less"
 
 
 def _axis(comparison: Comparison) -> str:

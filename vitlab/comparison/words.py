@@ -55,7 +55,9 @@ def verdict(ours: str, theirs: str, ahead: Difference, comparison: Comparison, o
     """``depth=8 beats 4 by 1.3 ± 0.4 points (5 seeds, paired)``, or that it is within noise."""
     by = points(comparison.sign * ahead.interval.mean, ahead.interval.half, comparison)
     n = ahead.interval.n
-    seeds = f"{n} seed{'s' if n != 1 else ''}{', paired' if ahead.paired and n > 1 else ', not paired' if n > 1 else ''}"
+    seeds = (
+        f"{n} seed{'s' if n != 1 else ''}{', paired' if ahead.paired and n > 1 else ', not paired' if n > 1 else ''}"
+    )
     if math.isnan(ahead.interval.half):
         return f"{ours} is ahead of {theirs} by {by} ({seeds}{over}): one seed tells no noise, run more"
     if not ahead.is_real:
