@@ -158,7 +158,8 @@ def _costs(comparison: Comparison) -> "Figure":
         axes.errorbar(costs, values, yerr=halves, fmt="o", color=COLOURS[6], ms=6, capsize=3, alpha=0.8)
         axes.plot([costs[i] for i in best], [values[i] for i in best], color=COLOURS[1], lw=2)
         for colour, i in zip(COLOURS, best[-_MOST_ON_FRONT:], strict=False):
-            axes.plot(costs[i], values[i], "o", color=colour, ms=9, zorder=3, label=comparison.label(comparison.groups[i]))
+            name = comparison.label(comparison.groups[i])
+            axes.plot(costs[i], values[i], "o", color=colour, ms=9, zorder=3, label=name)
         if min(costs) > 0 and max(costs) / min(costs) > _LOG_FROM:
             axes.set_xscale("log")
         else:

@@ -1,4 +1,4 @@
-"""A comparison as one page of HTML that needs nothing else: a table that sorts, charts from which runs can be hidden."""
+"""A comparison as one page of HTML that needs nothing else: a table that sorts, charts whose runs can be hidden."""
 
 import json
 import math
