@@ -63,10 +63,11 @@ stop() {
     [ -z "$(squeue --noheader 2> /dev/null)" ] && break
     sleep 0.1
   done
-  for file in "$folder"/slurmd-n?.pid "$folder/slurmctld.pid" "$folder/munged.pid"; do
-    pid=$(cat "$file" 2> /dev/null) || continue
-    kill "$pid" 2> /dev/null || true
-    for _ in $(seq 50); do
+  pids=$(cat "$folder"/{slurmd-n1,slurmd-n2,slurmctld,munged}.pid 2> /dev/null) || true
+  # shellcheck disable=SC2086
+  kill $pids 2> /dev/null || true
+  for pid in $pids; do
+    for _ in $(seq 100); do
       kill -0 "$pid" 2> /dev/null || break
       sleep 0.1
     done

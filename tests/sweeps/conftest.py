@@ -1,13 +1,21 @@
 """A real Slurm of two virtual nodes and a real Ray cluster, each begun once and ended by its own process ids."""
 
+import contextlib
+import json
 import os
+import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+from vitlab.runs import RunFolder
 
 SLURM = Path(__file__).parents[1] / "support" / "slurm_two_nodes.sh"
 
@@ -32,9 +40,53 @@ def slurm(slurm_of_two_nodes, monkeypatch):
     return slurm_of_two_nodes
 
 
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """The environment in which a Ray cluster of two CPUs and two pretended GPUs is found, at ``RAY_ADDRESS``."""
+    pytest.importorskip("ray")
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the paths of its sockets may not be long
+    port = three_free_ports()
+    found = {
+        "RAY_ADDRESS": f"127.0.0.1:{port}",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    own = {"RAY_TMPDIR": folder, "RAY_ADDRESS": ""}
+    head = ["start", "--head", "--block", f"--port={port}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"]
+    size = ["--num-cpus=2", "--num-gpus=2", f"--object-store-memory={10**8}", "--include-dashboard=false"]
+    log = Path(folder) / "head.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), *head, *size],
+            env={**os.environ, **found, **own},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    end = time.monotonic() + 60
+    while "Ray runtime started" not in log.read_text():
+        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
+    yield found
+    process.terminate()
+    process.wait(60)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # `ray stop` would end every Ray of the machine
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ray(ray_cluster, monkeypatch):
+    """Ray finds the cluster of the tests."""
+    for name, value in ray_cluster.items():
+        monkeypatch.setenv(name, value)
+    return ray_cluster["RAY_ADDRESS"]
+
+
 def three_free_ports():
     """The first of three neighbours at which nobody listens."""
-    for first in range(16817, 30000, 3):
+    for first in range(20017, 30000, 3):
         try:
             for port in range(first, first + 3):
                 with socket.socket() as taken:
@@ -69,3 +121,31 @@ def ended(wait):
 def said():
     """``said(log)``: the text of a log, also of one that is not there yet."""
     return lambda log: log.read_text() if log.exists() else ""
+
+
+@pytest.fixture
+def training():
+    """``training(folder, "trainer.epochs=2", …)``: the command line of a small run."""
+
+    def command(folder, *overrides):
+        small = ["model.depth=1", "model.embed_dim=16", "model.num_heads=2", "tracker=none", "trainer.device=cpu"]
+        return [sys.executable, "-m", "vitlab.train", *small, *overrides, f"hydra.run.dir='{folder}'"]
+
+    return command
+
+
+@pytest.fixture
+def rows():
+    """``rows(folder)``: what a run has logged so far."""
+
+    def read(folder):
+        file = folder / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    return read
+
+
+@pytest.fixture
+def status():
+    """``status(folder)``: that of its run."""
+    return lambda folder: RunFolder(folder).status()

@@ -175,8 +175,19 @@ def _connect(address: str | None) -> Any:
     at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address or "local", logging_level="WARNING", log_to_driver=False, include_dashboard=False)
-    except Exception as error:
-        raise VitlabError(f"{address}") from error
+    except Exception as error:  # of several kinds
+        raise VitlabError(_why_not(address, error)) from error
     finally:
-        signal.signal(signal.SIGTERM, at_sigterm)  # where Ray puts a handler of its own
+        signal.signal(signal.SIGTERM, at_sigterm)  # where Ray has put one of its own
     return ray
+
+
+def _why_not(address: str | None, error: BaseException) -> str:
+    told = [error]
+    while cause := told[-1].__cause__:
+        told.append(cause)
+    if any(type(each).__name__ == "AuthenticationError" for each in told):
+        return f"Ray at {address} wants a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to its file"
+    if address == "auto" and "any running Ray" in str(error):
+        return "no Ray cluster runs on this machine; `ray start --head` begins one, and address=null one for this sweep"
+    return f"Ray at {address or 'this machine'} cannot be used: {str(error).splitlines()[0]}"
