@@ -1,6 +1,7 @@
 """A real Slurm of two virtual nodes and a real Ray cluster, each begun once and ended by its own process ids."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -42,24 +43,21 @@ def slurm(slurm_of_two_nodes, monkeypatch):
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """The environment in which a Ray cluster of two CPUs and two pretended GPUs is found, at ``RAY_ADDRESS``."""
-    pytest.importorskip("ray")
+    """The address of a running Ray cluster of two CPUs and two pretended GPUs; ray may be imported only after this."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed")
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the paths of its sockets may not be long
     port = three_free_ports()
-    found = {
-        "RAY_ADDRESS": f"127.0.0.1:{port}",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    own = {"RAY_TMPDIR": folder, "RAY_ADDRESS": ""}
+    address = f"127.0.0.1:{port}"
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # read once, by the first import
+    os.environ.update(secret)
     head = ["start", "--head", "--block", f"--port={port}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"]
     size = ["--num-cpus=2", "--num-gpus=2", f"--object-store-memory={10**8}", "--include-dashboard=false"]
     log = Path(folder) / "head.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             [Path(sys.executable).with_name("ray"), *head, *size],
-            env={**os.environ, **found, **own},
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -68,20 +66,14 @@ def ray_cluster():
     while "Ray runtime started" not in log.read_text():
         assert process.poll() is None and time.monotonic() < end, log.read_text()
         time.sleep(0.1)
-    yield found
+    yield address
     process.terminate()
     process.wait(60)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # `ray stop` would end every Ray of the machine
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def ray(ray_cluster, monkeypatch):
-    """Ray finds the cluster of the tests."""
-    for name, value in ray_cluster.items():
-        monkeypatch.setenv(name, value)
-    return ray_cluster["RAY_ADDRESS"]
+    for name in secret:
+        del os.environ[name]
 
 
 def three_free_ports():

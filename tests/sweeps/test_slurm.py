@@ -20,7 +20,9 @@ def executor(slurm, tmp_path):
 
 def test_jobs_run_on_both_nodes_at_once_and_tell_their_exit_codes(executor, tmp_path, ended, said):
     slurm = executor()
-    script = "echo $SLURMD_NODENAME $CODE; for _ in $(seq 300); do [ -e go3 ] && exit $CODE; touch go$CODE; sleep 0.1; done"
+    script = (
+        "echo $SLURMD_NODENAME $CODE; for _ in $(seq 300); do [ -e go3 ] && exit $CODE; touch go$CODE; sleep 0.1; done"
+    )
     jobs = [
         slurm.start(["bash", "-c", f"cd {tmp_path}; {script}"], tmp_path / f"{code}.log", {"CODE": str(code)})
         for code in range(4)
@@ -108,8 +110,8 @@ def test_a_job_that_must_leave_comes_back_and_ends_as_if_it_had_stayed(
     executor, tmp_path, wait, ended, said, training, rows, status
 ):
     slurm, run, log = executor(time=5), tmp_path / "0-model.depth=1", tmp_path / "log"
-    job = slurm.start(training(run, "trainer.epochs=40", "trainer.log_every=1 steps"), log, {"OMP_NUM_THREADS": "1"})
-    wait(lambda: len(rows(run)) > 30)
+    job = slurm.start(training(run, "trainer.epochs=12", "trainer.log_every=1 steps"), log, {"OMP_NUM_THREADS": "1"})
+    wait(lambda: len(rows(run)) > 20)
     subprocess.run(["scancel", "--signal=USR2", job.reference], check=True)
     wait(job.waiting)
     assert job.exit_code() is None

@@ -12,7 +12,12 @@ from vitlab.errors import VitlabError
 from vitlab.sweeps.job import STOP_AT_EOF
 
 _STOPPED, _KILLED = 128 + signal.SIGTERM, 128 + signal.SIGKILL
-_FROM_HERE = ("PYTHONPATH", "WANDB_", "HF_", "TORCH_")  # what a job needs of the launcher's environment, by its beginning
+_FROM_HERE = (
+    "PYTHONPATH",
+    "WANDB_",
+    "HF_",
+    "TORCH_",
+)  # what a job needs of the launcher's environment, by its beginning
 
 
 class RayExecutor:
@@ -50,7 +55,7 @@ class RayExecutor:
             num_gpus=num_gpus,
             memory=memory,
             resources=resources,
-            max_concurrency=2,  # one call waits for the child, another stops it
+            max_concurrency=2,  # one call waits for the child, another signals it
             runtime_env={"env_vars": environment},
         )
         self._max_parallel = max_parallel
@@ -146,7 +151,7 @@ class _Child:
     def run(self, command: Sequence[str], log: str, environment: dict[str, str], folder: str) -> int:
         """Exit code of the command, as a shell tells it."""
         with Path(log).open("ab") as output:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603 (the user's own command)
                 command,
                 cwd=folder,
                 stdin=subprocess.PIPE,
@@ -186,7 +191,7 @@ def _why_not(address: str | None, error: BaseException) -> str:
     told = [error]
     while cause := told[-1].__cause__:
         told.append(cause)
-    if any(type(each).__name__ == "AuthenticationError" for each in told):
+    if any("AuthToken" in str(each) or "Unauthenticated" in str(each) for each in told):
         return f"Ray at {address} wants a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to its file"
     if address == "auto" and "any running Ray" in str(error):
         return "no Ray cluster runs on this machine; `ray start --head` begins one, and address=null one for this sweep"

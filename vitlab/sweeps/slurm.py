@@ -164,7 +164,9 @@ class _SlurmRunning:
         if time.monotonic() - self._missed < _LATE_FILE_SECONDS:
             return None
         with suppress(OSError), self._job.submission().function.log.open("a") as log:
-            log.write(f"vitlab: Slurm ended job {self.reference} as {state or 'unknown'}; see {self._job.paths.stdout}\n")
+            log.write(
+                f"vitlab: Slurm ended job {self.reference} as {state or 'unknown'}; see {self._job.paths.stdout}\n"
+            )
         return _STOPPED if state in _ASKED_TO_END else _KILLED
 
 
@@ -191,20 +193,22 @@ class _Queue:
         Raises:
             VitlabError: Slurm does not answer.
         """
-        self._tried = time.monotonic()
+        asked = time.monotonic()
         command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i %T"]
         try:
-            told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+            told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603
         except subprocess.SubprocessError as error:
             raise VitlabError(f"Slurm does not answer: {getattr(error, 'stderr', None) or error}") from error
+        finally:
+            self._tried = time.monotonic()
         self._states = dict(line.split() for line in told.stdout.splitlines())
-        self._answered = self._tried
+        self._answered = asked
         return self._states
 
 
 def _scancel(*arguments: str) -> None:
     # It fails for a job that has ended meanwhile.
-    subprocess.run(["scancel", *arguments], capture_output=True, check=False, timeout=60)
+    subprocess.run(["scancel", *arguments], capture_output=True, check=False, timeout=60)  # noqa: S603, S607
 
 
 def _submitit() -> Any:

@@ -49,13 +49,13 @@ class SlurmJob:
             return 0
         signal.signal(signal.SIGTERM, self._pass_on)
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603 (the user's own command)
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.environment},
-                preexec_fn=_ignore_warning,  # noqa: PLW1509 (no threads here)
+                preexec_fn=_ignore_warning,
             )
         if self._asked:
             self._child.terminate()
