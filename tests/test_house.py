@@ -23,6 +23,7 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis", "exports"},
+    {"sweeps"},
     {"teacher"},
     {"train", "evaluate", "explain", "export"},
 ]

@@ -64,7 +64,8 @@ def ray_cluster():
         )
     end = time.monotonic() + 60
     while "Ray runtime started" not in log.read_text():
-        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
         time.sleep(0.1)
     yield address
     process.terminate()

@@ -132,10 +132,6 @@ def test_without_a_cluster_the_message_says_how_to_begin_one(tmp_path):
     assert told.startswith("no Ray cluster runs on this machine; `ray start --head` begins one")
 
 
-def test_an_address_without_a_cluster_is_one_message():
-    assert connect("127.0.0.1:1").startswith("Ray at 127.0.0.1:1 cannot be used: ")
-
-
 def test_a_cluster_that_wants_a_token_says_so(ray_cluster):
     told = connect(ray_cluster, RAY_AUTH_TOKEN="0" * 64)
     assert told.startswith(f"Ray at {ray_cluster} wants a token; set RAY_AUTH_MODE=token")

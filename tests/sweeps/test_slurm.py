@@ -20,13 +20,9 @@ def executor(slurm, tmp_path):
 
 def test_jobs_run_on_both_nodes_at_once_and_tell_their_exit_codes(executor, tmp_path, ended, said):
     slurm = executor()
-    script = (
-        "echo $SLURMD_NODENAME $CODE; for _ in $(seq 300); do [ -e go3 ] && exit $CODE; touch go$CODE; sleep 0.1; done"
-    )
-    jobs = [
-        slurm.start(["bash", "-c", f"cd {tmp_path}; {script}"], tmp_path / f"{code}.log", {"CODE": str(code)})
-        for code in range(4)
-    ]
+    meet = "touch go$CODE; for _ in $(seq 300); do [ -e go0 ] && [ -e go3 ] && exit $CODE; sleep 0.1; done"
+    script = f"cd {tmp_path}; echo $SLURMD_NODENAME $CODE; {meet}"
+    jobs = [slurm.start(["bash", "-c", script], tmp_path / f"{code}.log", {"CODE": str(code)}) for code in range(4)]
     assert [ended(job) for job in jobs] == [0, 1, 2, 3]
     told = [said(tmp_path / f"{code}.log").split() for code in range(4)]
     assert [int(code) for _, code in told] == [0, 1, 2, 3]

@@ -135,7 +135,7 @@ class _SlurmRunning:
     @property
     def reference(self) -> str:
         """The id of the job."""
-        return self._job.job_id
+        return str(self._job.job_id)
 
     def waiting(self) -> bool:
         """Whether it stands in the queue: for the first time, or again after it had to leave."""
