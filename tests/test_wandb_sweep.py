@@ -70,4 +70,5 @@ def test_an_agent_trains_the_run_that_the_sweep_has_opened(wandb, tmp_path, runs
     assert "Ignoring" not in told
     (folder,) = runs()
     assert RunFolder(folder).status() == "done"
+    assert len(list(folder.glob("wandb/run-*"))) == 1
     assert (folder / "wandb_id.txt").read_text() == name  # so that a resumed run goes on in it

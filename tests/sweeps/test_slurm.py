@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -38,6 +39,17 @@ def test_a_stopped_job_saves_first(executor, tmp_path, wait, ended, said):
     job.stop()
     assert ended(job) == 143
     assert "saved" in said(log)
+
+
+@pytest.mark.faults
+def test_a_job_can_be_stopped_at_any_moment(executor, tmp_path, ended):
+    slurm = executor()
+    jobs = []
+    for number in range(4):
+        jobs.append(slurm.start(SAVES, tmp_path / f"{number}.log", {}))
+        time.sleep(0.2 * number)
+        jobs[-1].stop()
+    assert [ended(job) for job in jobs] == [143] * 4
 
 
 def test_a_killed_job_ends_without_a_word(executor, tmp_path, wait, ended, said):
@@ -102,13 +114,14 @@ def test_a_job_is_found_again_when_its_launcher_was_killed(executor, tmp_path, w
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("leave", [["scancel", "--signal=USR2"], ["scontrol", "requeue"]], ids=["warned", "pre-empted"])
 def test_a_job_that_must_leave_comes_back_and_ends_as_if_it_had_stayed(
-    executor, tmp_path, wait, ended, said, training, rows, status
+    leave, executor, tmp_path, wait, ended, said, training, rows, status
 ):
     slurm, run, log = executor(time=5), tmp_path / "0-model.depth=1", tmp_path / "log"
     job = slurm.start(training(run, "trainer.epochs=12", "trainer.log_every=1 steps"), log, {"OMP_NUM_THREADS": "1"})
     wait(lambda: len(rows(run)) > 20)
-    subprocess.run(["scancel", "--signal=USR2", job.reference], check=True)
+    subprocess.run([*leave, job.reference], check=True)
     wait(job.waiting)
     assert job.exit_code() is None
     assert status(run) == "interrupted"

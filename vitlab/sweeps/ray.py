@@ -72,6 +72,7 @@ class RayExecutor:
         """Hand one job over; it begins in the launcher's working directory, which its node must see too."""
         command = ["vitlab.sweeps.job" if word == "vitlab.train" else word for word in command]
         taken = {name: value for name, value in os.environ.items() if name.startswith(_FROM_HERE)}
+        taken.pop("WANDB_SERVICE", None)  # W&B's own process, where the launcher runs
         environment = {**taken, **environment, STOP_AT_EOF: "1"}
         self._jobs.append(_RayRunning(self._ray, self._actor.remote(), command, log.absolute(), environment))
         return self._jobs[-1]

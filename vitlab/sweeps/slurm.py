@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import submitit
 
 _POLL_SECONDS = 1.0
+_ASK_AGAIN_SECONDS = 5.0  # a job that is just beginning may miss the signal
 _LATE_FILE_SECONDS = 5.0  # for how long a shared disk may keep a result to itself
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED")
 _ASKED_TO_END = ("CANCELLED", "PREEMPTED", "TIMEOUT")
@@ -129,6 +130,7 @@ class _SlurmRunning:
     def __init__(self, job: "submitit.SlurmJob[int]", queue: "_Queue") -> None:
         self._job, self._queue = job, queue
         self._since = time.monotonic()
+        self._asked: float | None = None
         self._missed: float | None = None
         self._code: int | None = None
 
@@ -143,12 +145,17 @@ class _SlurmRunning:
 
     def exit_code(self) -> int | None:
         """The command's; 143 or 137 if Slurm ended the job before it could tell. None until it has left the queue."""
-        if self._code is None and (state := self._queue.state(self.reference, self._since)) in _OVER:
+        if self._code is not None:
+            return self._code
+        if (state := self._queue.state(self.reference, self._since)) in _OVER:
             self._code = self._result(state)
+        elif self._asked is not None and time.monotonic() - self._asked > _ASK_AGAIN_SECONDS:
+            self.stop()
         return self._code
 
     def stop(self) -> None:
         """Take it out of the queue, or have it save and end."""
+        self._asked = time.monotonic()
         _scancel("--state=PENDING", self.reference)
         _scancel("--signal=TERM", self.reference)
 
@@ -167,7 +174,7 @@ class _SlurmRunning:
             log.write(
                 f"vitlab: Slurm ended job {self.reference} as {state or 'unknown'}; see {self._job.paths.stdout}\n"
             )
-        return _STOPPED if state in _ASKED_TO_END else _KILLED
+        return _STOPPED if self._asked or state in _ASKED_TO_END else _KILLED
 
 
 class _Queue:

@@ -48,6 +48,7 @@ class SlurmJob:
         if command is None:
             return 0
         signal.signal(signal.SIGTERM, self._pass_on)
+        os.environ.pop("WANDB_SERVICE", None)  # W&B's own process, where the launcher runs
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 (the user's own command)
                 command,
