@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 _STOPPED = 128 + signal.SIGTERM
+_POLL_SECONDS = 0.1
 _RUN_FOLDER = "hydra.run.dir="
 
 
@@ -59,7 +61,7 @@ class SlurmJob:
                 preexec_fn=_ignore_warning,
             )
         if self._asked:
-            self._child.terminate()
+            self._ask()
         with suppress(Exception):  # submitit's, out of its handler: the job has been stopped and does not come back
             self._wait()
         self._code = self._wait()
@@ -71,7 +73,7 @@ class SlurmJob:
         from submitit.helpers import DelayedSubmission
 
         if self._child is not None:
-            self._child.terminate()
+            self._ask()
             if self._wait() != _STOPPED:
                 return None
         return DelayedSubmission(replace(self))
@@ -79,16 +81,21 @@ class SlurmJob:
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         # Some process trackers of Slurm signal the child too: a repeated SIGTERM is the same request to it.
         self._asked = True
-        if self._child is not None:
-            self._child.terminate()
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._child is not None and self._code is None:
+            os.kill(self._child.pid, signal.SIGTERM)  # which Popen.terminate would reap, if it has just ended
 
     def _wait(self) -> int:
         """Exit code of the child, as a shell tells it; may be called by a handler during a call."""
         assert self._child is not None
         if self._code is not None:
             return self._code
-        ended = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)  # Popen.wait holds a lock meanwhile
-        assert ended is not None
+        # Asked again and again: Popen.wait holds a lock that a handler could not take, and a signal that comes just
+        # before a call that blocks is not handled until it returns.
+        while (ended := os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)) is None:
+            time.sleep(_POLL_SECONDS)
         return ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
 
 
