@@ -70,6 +70,16 @@ def test_a_stopped_job_saves_and_can_be_resumed(executor, tmp_path, wait, ended,
     assert f"going on from step {stopped_at}" in said(log)
 
 
+def test_a_cluster_can_be_begun_for_one_sweep(executor, tmp_path, ended):
+    assert ended(executor(address=None).start(["sh", "-c", "exit 3"], tmp_path / "log", {})) == 3
+
+
+def test_a_command_that_cannot_be_run_is_told_in_the_log(executor, tmp_path, ended, said):
+    log = tmp_path / "logs" / "0.log"
+    assert ended(executor().start(["/nowhere/python"], log, {})) == 1
+    assert "No such file or directory: '/nowhere/python'" in said(log)
+
+
 LAUNCHER = """
 import json, pathlib, sys, time
 from vitlab.sweeps.ray import RayExecutor
@@ -97,7 +107,7 @@ def test_a_job_whose_worker_died_is_told_and_saves(executor, tmp_path, wait, end
     (child,) = [file.parent for file in Path("/proc").glob("[0-9]*/cmdline") if str(run) in said(file)]
     os.kill(int((child / "stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)  # its parent
     assert ended(job) == 128 + signal.SIGKILL
-    assert "Ray ended the job: " in said(log)
+    assert "the job ended on Ray: " in said(log)
     wait(lambda: status(run) == "interrupted")
 
 

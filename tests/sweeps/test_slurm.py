@@ -59,7 +59,7 @@ def test_a_killed_job_ends_without_a_word(executor, tmp_path, wait, ended, said)
     job.kill()
     assert ended(job) in (137, 143)
     assert "saved" not in said(log)
-    assert f"Slurm ended job {job.reference}" in said(log)
+    assert f"job {job.reference} was ended by Slurm as CANCELLED; see {tmp_path}/slurm/" in said(log)
 
 
 def test_what_has_no_room_waits_and_can_be_stopped_there(executor, tmp_path, ended, said):
@@ -126,6 +126,7 @@ def test_a_job_that_must_leave_comes_back_and_ends_as_if_it_had_stayed(
     assert job.exit_code() is None
     assert status(run) == "interrupted"
     stopped_at = rows(run)[-1]["step"]
+    time.sleep(2)  # Slurm takes no job back in the second in which it sent it away
     subprocess.run(["scontrol", "update", f"JobId={job.reference}", "StartTime=now"], check=True)
     assert ended(job) == 0
     assert status(run) == "done"
@@ -142,6 +143,13 @@ def test_a_job_whose_turns_are_used_up_saves_and_ends(executor, tmp_path, wait, 
     subprocess.run(["scancel", "--signal=USR2", job.reference], check=True)
     assert ended(job) == 128 + signal.SIGTERM
     assert "saved" in said(log)
+
+
+def test_a_command_that_cannot_be_run_is_told_in_the_log(executor, tmp_path, ended, said):
+    log = tmp_path / "logs" / "0.log"
+    job = executor().start(["/nowhere/python"], log, {})
+    assert ended(job) == 1
+    assert f"job {job.reference} could not run; see {tmp_path}/slurm/" in said(log)
 
 
 def test_what_slurm_refuses_is_one_message(executor, tmp_path, capfd):

@@ -70,6 +70,7 @@ class RayExecutor:
 
     def start(self, command: Sequence[str], log: Path, environment: dict[str, str]) -> "_RayRunning":
         """Hand one job over; it begins in the launcher's working directory, which its node must see too."""
+        log.parent.mkdir(parents=True, exist_ok=True)
         command = ["vitlab.sweeps.job" if word == "vitlab.train" else word for word in command]
         taken = {name: value for name, value in os.environ.items() if name.startswith(_FROM_HERE)}
         taken.pop("WANDB_SERVICE", None)  # W&B's own process, where the launcher runs
@@ -131,9 +132,10 @@ class _RayRunning:
         try:
             code: int = self._ray.get(self._ended)
         except self._ray.exceptions.RayError as error:
-            reason = str(getattr(error, "cause", None) or error).strip().splitlines()[0]
             with suppress(OSError), self._log.open("a") as log:
-                log.write(f"vitlab: Ray ended the job: {reason}\n")
+                log.write(f"vitlab: the job ended on Ray: {str(error).strip().splitlines()[-1]}\n")
+            if isinstance(error, self._ray.exceptions.RayTaskError):
+                return 1  # the command could not be begun
             return _STOPPED if self._asked else _KILLED
         return code
 

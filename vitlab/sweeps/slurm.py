@@ -96,6 +96,7 @@ class SlurmExecutor:
         Raises:
             VitlabError: Slurm refuses it.
         """
+        log.parent.mkdir(parents=True, exist_ok=True)
         said = StringIO()
         try:
             with redirect_stderr(said):  # submitit prints there what it raises
@@ -166,15 +167,22 @@ class _SlurmRunning:
 
     def _result(self, state: str) -> int | None:
         if self._job.paths.result_pickle.exists():
-            return 1 if self._job.exception() else self._job.result()
+            if self._job.exception() is None:
+                code: int = self._job.result()
+                return code
+            self._tell("could not run")
+            return 1
         self._missed = self._missed or time.monotonic()
         if time.monotonic() - self._missed < _LATE_FILE_SECONDS:
             return None
-        with suppress(OSError), self._job.submission().function.log.open("a") as log:
-            log.write(
-                f"vitlab: Slurm ended job {self.reference} as {state or 'unknown'}; see {self._job.paths.stdout}\n"
-            )
+        self._tell(f"was ended by Slurm as {state or 'unknown'}")
         return _STOPPED if self._asked or state in _ASKED_TO_END else _KILLED
+
+    def _tell(self, fate: str) -> None:
+        """Say in the log of the job what became of it where the job itself could not."""
+        handed_over: Any = self._job.submission().function
+        with suppress(OSError), handed_over.log.open("a") as log:
+            log.write(f"vitlab: job {self.reference} {fate}; see {self._job.paths.stdout}\n")
 
 
 class _Queue:
