@@ -17,7 +17,7 @@ from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
 from vitlab.config.compose import plain, resolved
 from vitlab.config.rules import refuse_illegal
-from vitlab.engine.stop import GracefulStop, stop_at_end_of
+from vitlab.engine.stop import STOP_AT_EOF, GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
 from vitlab.sweeps.budget import fit_budget, settle_budget
@@ -45,7 +45,7 @@ def train(cfg: DictConfig) -> float:
         VitlabError: the settings are refused, or the training failed for a reason that the user can mend.
         Interrupted: a signal stopped the run; what it needs to go on is saved.
     """
-    if os.environ.pop("VITLAB_STOP_AT_EOF", None):
+    if os.environ.pop(STOP_AT_EOF, None):
         stop_at_end_of(sys.stdin.fileno())
     run = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     overrides = plain(HydraConfig.get().overrides.task)

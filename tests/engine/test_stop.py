@@ -28,12 +28,25 @@ def test_in_the_loop_a_signal_waits_until_it_is_obeyed(number):
     assert caught.value.signum == number
 
 
-def test_a_second_signal_never_waits():
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_never_waits(first):
     with GracefulStop() as stop:
         stop.wait_for_loop()
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(Interrupted):
+        os.kill(os.getpid(), first)
+        with pytest.raises(Interrupted) as caught:
             os.kill(os.getpid(), signal.SIGINT)
+    assert caught.value.signum == signal.SIGINT
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_repeated_sigterm_is_the_same_request(first):
+    with GracefulStop() as stop:
+        stop.wait_for_loop()
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted) as caught:
+            stop.obey()
+    assert caught.value.signum == first
 
 
 def test_the_handlers_of_before_come_back():

@@ -1,13 +1,16 @@
-"""A stand-in for the W&B server on the loopback: enough of it for online runs, resumed ones and ``wandb sync``."""
+"""A stand-in for the W&B server on the loopback: enough for online runs, resumed ones, ``wandb sync`` and sweeps."""
 
 import gzip
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+import yaml
 
 Json = dict[str, Any]
 
@@ -21,6 +24,8 @@ class ServedRun:
     history: list[Json] = field(default_factory=list)
     group: str | None = None
     name: str | None = None
+    project: str | None = None
+    sweep: str | None = None
     exit_code: int | None = None
 
 
@@ -32,6 +37,8 @@ class WandbServer:
 
     def __init__(self) -> None:
         self.runs: dict[str, ServedRun] = {}
+        self.sweeps: dict[str, Json] = {}  # the config of each
+        self._given: set[str] = set()  # sweeps whose run an agent has
         self.failing = False
         self._lock = threading.Lock()
         self._http = _Http(("127.0.0.1", 0), _handler(lambda path, body: self._answer(path, body)))
@@ -59,7 +66,8 @@ class WandbServer:
                 return 500, {"error": "out of order"}
             if path == "/graphql":
                 request = json.loads(body)
-                return 200, {"data": self._graphql(request.get("operationName"), request.get("variables") or {})}
+                named = re.match(r"\s*(?:query|mutation)\s+(\w+)", request["query"])
+                return 200, {"data": self._graphql(named and named[1], request.get("variables") or {})}
             if path.endswith("/file_stream"):
                 self._take_rows(self.runs[path.split("/")[-2]], json.loads(body))
             return 200, {}
@@ -78,7 +86,34 @@ class WandbServer:
         if operation == "CreateRunFiles":
             files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in variables["files"]]
             return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
+        return self._answer_sweep(operation, variables)
+
+    def _answer_sweep(self, operation: str | None, variables: Json) -> Json:
+        if operation == "UpsertSweep":
+            name = f"sweep{len(self.sweeps)}"
+            self.sweeps[name] = yaml.safe_load(variables["config"])
+            sweep = {"name": name, "project": _project(variables["projectName"])}
+            return {"upsertSweep": {"sweep": sweep, "configValidationWarnings": []}}
+        if operation == "SweepWithRuns":
+            name = variables["sweep"]
+            config = yaml.safe_dump(self.sweeps[name])
+            return {"project": {"sweep": {"name": name, "config": config, "state": "RUNNING", "runs": {"edges": []}}}}
+        if operation == "CreateAgent":
+            return {"createAgent": {"agent": {"id": variables["sweep"]}}}  # one agent for a sweep
+        if operation == "Heartbeat":
+            name = variables["id"]
+            commands = [] if name in self._given else [self._first_run(name)]
+            self._given.add(name)
+            return {"agentHeartbeat": {"agent": {"id": name}, "commands": json.dumps(commands)}}
         return {}
+
+    def _first_run(self, sweep: str) -> Json:
+        """The command that starts the one run of a sweep, with the first legal value of each parameter."""
+        config = self.sweeps[sweep]
+        legal = config["parameters"].items()
+        first = {key: told.get("value", told.get("min", told.get("values", [None])[0])) for key, told in legal}
+        arguments = {key: {"value": value} for key, value in first.items()}
+        return {"type": "run", "run_id": f"{sweep}-run", "program": config["program"], "args": arguments}
 
     def _upsert(self, variables: Json) -> Json:
         name = variables["name"]
@@ -87,6 +122,8 @@ class WandbServer:
         run.config.update({key: item.get("value") for key, item in json.loads(variables.get("config") or "{}").items()})
         run.group = variables.get("groupName") or run.group
         run.name = variables.get("displayName") or run.name
+        run.project = variables.get("project") or run.project
+        run.sweep = variables.get("sweep") or run.sweep
         bucket = {
             "id": name,
             "name": name,

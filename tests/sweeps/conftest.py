@@ -1,10 +1,149 @@
-"""A sweep's folder as tests look at it."""
+"""A sweep's folder as tests look at it; a real Slurm of two virtual nodes and a real Ray cluster, each begun once and
+ended by its own process ids."""
 
+import contextlib
+import importlib.util
 import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
+from vitlab.runs import RunFolder
 from vitlab.sweeps.manifest import Manifest, new_job
+
+SLURM = Path(__file__).parents[1] / "support" / "slurm_two_nodes.sh"
+
+
+@pytest.fixture(scope="session")
+def slurm_of_two_nodes(tmp_path_factory):
+    """The folder of a running Slurm with the nodes n1 and n2, of two CPUs and two pretended GPUs each."""
+    missing = [program for program in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(program) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"Slurm's {', '.join(missing)} not installed" if missing else "only root can start Slurm's nodes")
+    folder = tmp_path_factory.mktemp("slurm")
+    env = {**os.environ, "SLURM_PORT": str(three_free_ports())}
+    subprocess.run([SLURM, "start", folder], check=True, env=env, timeout=60, stdout=subprocess.DEVNULL)
+    yield folder
+    subprocess.run([SLURM, "stop", folder], check=True, env=env, timeout=60)
+
+
+@pytest.fixture
+def slurm(slurm_of_two_nodes, monkeypatch):
+    """Slurm's commands find the cluster of the tests."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_of_two_nodes / "slurm.conf"))
+    return slurm_of_two_nodes
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """The address of a running Ray cluster of two CPUs and two pretended GPUs; ray may be imported only after this."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed")
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # the paths of its sockets may not be long
+    port = three_free_ports()
+    address = f"127.0.0.1:{port}"
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # read once, by the first import
+    os.environ.update(secret)
+    head = ["start", "--head", "--block", f"--port={port}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"]
+    size = ["--num-cpus=2", "--num-gpus=2", f"--object-store-memory={10**8}", "--include-dashboard=false"]
+    log = Path(folder) / "head.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), *head, *size],
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    end = time.monotonic() + 60
+    while "Ray runtime started" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait(60)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # `ray stop` would end every Ray of the machine
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in secret:
+        del os.environ[name]
+
+
+def three_free_ports():
+    """The first of three neighbours at which nobody listens."""
+    for first in range(20017, 30000, 3):
+        try:
+            for port in range(first, first + 3):
+                with socket.socket() as taken:
+                    taken.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture
+def wait():
+    """``wait(lambda: …)``: the first true value, or a failed test after a minute."""
+
+    def until(condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < end, "it never came"
+            time.sleep(0.05)
+        return value
+
+    return until
+
+
+@pytest.fixture
+def ended(wait):
+    """``ended(job)``: its exit code."""
+    return lambda job: wait(lambda: job.exit_code() is not None) and job.exit_code()
+
+
+@pytest.fixture
+def said():
+    """``said(log)``: the text of a log, also of one that is not there yet."""
+    return lambda log: log.read_text() if log.exists() else ""
+
+
+@pytest.fixture
+def training():
+    """``training(folder, "trainer.epochs=2", …)``: the command line of a small run."""
+
+    def command(folder, *overrides):
+        small = ["model.depth=1", "model.embed_dim=16", "model.num_heads=2", "tracker=none", "trainer.device=cpu"]
+        return [sys.executable, "-m", "vitlab.train", *small, *overrides, f"hydra.run.dir='{folder}'"]
+
+    return command
+
+
+@pytest.fixture
+def rows():
+    """``rows(folder)``: what a run has logged so far."""
+
+    def read(folder):
+        file = folder / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    return read
+
+
+@pytest.fixture
+def status():
+    """``status(folder)``: that of its run."""
+    return lambda folder: RunFolder(folder).status()
 
 
 @pytest.fixture

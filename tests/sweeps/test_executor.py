@@ -4,14 +4,24 @@ import inspect
 
 import pytest
 
-from vitlab.sweeps import executor
+from vitlab.sweeps.executor import Executor, Running
 from vitlab.sweeps.local import LocalExecutor, LocalJob
+from vitlab.sweeps.ray import RayExecutor, _RayRunning
+from vitlab.sweeps.slurm import SlurmExecutor, _SlurmRunning
 
-PAIRS = [(executor.Executor, LocalExecutor), (executor.Running, LocalJob)]
+PAIRS = [
+    *((Executor, kind) for kind in (LocalExecutor, SlurmExecutor, RayExecutor)),
+    *((Running, kind) for kind in (LocalJob, _SlurmRunning, _RayRunning)),
+]
 
 
-@pytest.mark.parametrize(("protocol", "cls"), PAIRS, ids=lambda c: c.__name__)
-def test_methods_take_what_the_loop_gives_them(protocol, cls):
-    for name, member in inspect.getmembers(protocol, inspect.isfunction):
-        if not name.startswith("_"):
-            assert list(inspect.signature(getattr(cls, name)).parameters) == list(inspect.signature(member).parameters)
+def public(kind):
+    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("protocol", "kind"), PAIRS)
+def test_an_executor_is_called_as_the_protocol_says(protocol, kind):
+    assert public(kind).keys() >= public(protocol).keys()
+    for name, asked in public(protocol).items():
+        if inspect.isfunction(asked):
+            assert list(inspect.signature(getattr(kind, name)).parameters) == list(inspect.signature(asked).parameters)

@@ -104,7 +104,7 @@ def test_a_signal_stops_the_jobs_which_save_and_the_others_stay_pending(manifest
 def test_a_second_signal_waits_for_nothing(manifest):
     deaf = WRITES + "signal.signal(15, signal.SIG_IGN); (run / 'metrics.jsonl').touch(); time.sleep(60)"
     made, _ = loop(manifest, [deaf] * 3)
-    thread = signals(lambda: len(list(manifest.folder.glob("*/metrics.jsonl"))) == 2, signal.SIGINT, signal.SIGTERM)
+    thread = signals(lambda: len(list(manifest.folder.glob("*/metrics.jsonl"))) == 2, signal.SIGINT, signal.SIGINT)
     begun = time.monotonic()
     with pytest.raises(Interrupted):
         made.run()

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, then end; a second signal ends at once."""
+"""SIGINT and SIGTERM: finish the step, save, then end; a second Ctrl-C ends at once."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from vitlab.errors import Interrupted
 
+STOP_AT_EOF = "VITLAB_STOP_AT_EOF"  # in the environment of a run whose launcher holds its standard input open
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -26,7 +27,8 @@ class GracefulStop:
     """While this context is open, a signal asks for a stop instead of ending the process.
 
     Until ``wait_for_loop`` is called there is nothing to save, so that a signal ends the run at once; after it the
-    loop sees ``requested`` and calls ``obey`` when it has saved. A second signal never waits.
+    loop sees ``requested`` and calls ``obey`` when it has saved. A second Ctrl-C never waits; a repeated SIGTERM is the
+    same request, since a cluster sends it to the run and to its parent, which passes it on, and again before the end.
     """
 
     def __init__(self) -> None:
@@ -60,7 +62,9 @@ class GracefulStop:
             raise Interrupted(self._signum)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        second = self.requested
+        repeated = self.requested
+        if repeated and signum == signal.SIGTERM:
+            return
         self._signum = signum
-        if second or not self._looping:
+        if repeated or not self._looping:
             raise Interrupted(signum)

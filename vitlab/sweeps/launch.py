@@ -82,7 +82,8 @@ def make_executor(engine: str, settings: dict[str, Any], config: DictConfig, job
         VitlabError: a setting that it does not take or refuses.
     """
     make: Callable[..., Executor] = getattr(import_module(f"vitlab.sweeps.{engine}"), ENGINES[engine])
-    own = {"jobs": jobs} if engine == "local" else {"folder": Path(config.hydra.sweep.dir).absolute()}
+    submitted = Path(config.hydra.sweep.dir).absolute() / ".submitit"
+    own: dict[str, Any] = {"local": {"jobs": jobs}, "slurm": {"folder": submitted}}.get(engine, {})
     try:
         return make(**own, **settings)
     except TypeError as error:

@@ -11,6 +11,7 @@ from typing import Literal
 import joblib
 import psutil
 
+from vitlab.engine.stop import STOP_AT_EOF
 from vitlab.errors import VitlabError
 from vitlab.sweeps.executor import Running
 
@@ -106,7 +107,7 @@ class LocalJob:
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**environment, "VITLAB_STOP_AT_EOF": "1"},
+                    env={**environment, STOP_AT_EOF: "1"},
                     start_new_session=True,  # Ctrl-C is for the launcher, which stops its jobs in order
                 )
         except OSError as error:

@@ -19,6 +19,8 @@ _LONGEST_NAME = 128  # what the server takes
 class WandbTracker:
     """One run at W&B. The same folder is the same run: a resumed run goes on where it was.
 
+    Under ``wandb agent`` it is the run that the agent has opened, in the sweep's own project.
+
     Args:
         folder: the run folder; W&B's own files lie in ``wandb/`` inside it, its run id in ``wandb_id.txt``.
         config: the composed config as plain nested dicts.
@@ -72,8 +74,7 @@ class WandbTracker:
         arguments = {
             "dir": folder,
             "config": dict(config),
-            "project": project,
-            "entity": entity,
+            **({} if _agent_run_id() else {"project": project, "entity": entity}),  # the agent has given them
             "group": (group or sweep or "")[:_LONGEST_NAME] or None,
             "name": (name or overrides)[:_LONGEST_NAME] or None,
             "tags": list(tags),
@@ -110,8 +111,13 @@ class WandbTracker:
         """The id of this folder's run at W&B: the same for its whole life."""
         file = self._folder / "wandb_id.txt"
         if not file.exists():
-            file.write_text(secrets.token_hex(4))
+            file.write_text(_agent_run_id() or secrets.token_hex(4))
         return file.read_text().strip()
+
+
+def _agent_run_id() -> str | None:
+    """Id of the run that a ``wandb agent`` has opened for this process."""
+    return os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
 
 
 def _how_to_sync(run: "Run") -> str:
