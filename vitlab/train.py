@@ -21,7 +21,7 @@ from vitlab.engine.stop import STOP_AT_EOF, GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted, VitlabError
 from vitlab.runs import RunFolder, write_json
 from vitlab.sweeps.budget import fit_budget, settle_budget
-from vitlab.sweeps.manifest import job_of
+from vitlab.sweeps.manifest import group_of, job_of
 from vitlab.teacher import refuse_teacher
 
 if TYPE_CHECKING:  # torch is imported only once there is something to train
@@ -170,7 +170,7 @@ def _track(cfg: DictConfig, run: RunFolder, trainer: "Trainer", cost: dict[str, 
     beside = []
     if cfg.tracker is not None:
         in_sweep = (run.path.parent / "multirun.yaml").exists()
-        sweep = "_".join(run.path.parts[-3:-1]) if in_sweep else None
+        sweep = group_of(run.path.parent) if in_sweep else None
         job = job_of(run.path)
         swept = {"sweep": dict(override.split("=", 1) for override in job.varied)} if job else {}
         name = ",".join(job.varied if job else saved.load_overrides(run))

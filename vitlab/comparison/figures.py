@@ -23,7 +23,7 @@ _MOST_CURVES = len(COLOURS)
 _MOST_PAIRS = 6
 _MOST_ON_FRONT = 4
 _LOG_FROM = 30  # so many times the least cost is the greatest
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.dpi": 120,
     "font.size": 12,
     "axes.spines.top": False,

@@ -88,7 +88,8 @@ def load(folders: Sequence[Path]) -> Loaded:
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    yield from sorted((path.parent for path in folder.rglob("config.yaml")), key=_natural)
+    found = (path.parent for path in folder.rglob("config.yaml"))  # W&B's own folders have one too
+    yield from sorted((path for path in found if RunFolder(path).summary.exists()), key=_natural)
 
 
 def _natural(path: Path) -> list[Any]:

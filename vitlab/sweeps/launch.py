@@ -20,6 +20,7 @@ from vitlab.sweeps.legality import Legality
 from vitlab.sweeps.loop import Jobs, Listed, Loop
 from vitlab.sweeps.manifest import Job, Manifest, new_job
 from vitlab.sweeps.table import SweepTable, report
+from vitlab.sweeps.wandb_summary import log_summary
 
 ENGINES = {"local": "LocalExecutor", "slurm": "SlurmExecutor", "ray": "RayExecutor"}
 # What of Hydra's own settings is about the sweep; the rest is handed on to its jobs.
@@ -73,6 +74,8 @@ def run(manifest: Manifest, jobs: Jobs, executor: Executor, config: DictConfig) 
     finally:
         table.close()
         report(manifest)
+    if told := log_summary(manifest, config):
+        print(told)
 
 
 def make_executor(engine: str, settings: dict[str, Any], config: DictConfig, jobs: int) -> Executor:
@@ -83,9 +86,9 @@ def make_executor(engine: str, settings: dict[str, Any], config: DictConfig, job
     """
     make: Callable[..., Executor] = getattr(import_module(f"vitlab.sweeps.{engine}"), ENGINES[engine])
     submitted = Path(config.hydra.sweep.dir).absolute() / ".submitit"
-    own: dict[str, Any] = {"local": {"jobs": jobs}, "slurm": {"folder": submitted}}.get(engine, {})
+    needs: dict[str, dict[str, Any]] = {"local": {"jobs": jobs}, "slurm": {"folder": submitted}, "ray": {}}
     try:
-        return make(**own, **settings)
+        return make(**needs[engine], **settings)
     except TypeError as error:
         raise VitlabError(f"hydra/launcher={engine}: {error}") from error
 

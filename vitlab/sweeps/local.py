@@ -80,7 +80,7 @@ class LocalExecutor:
         gpu = self._free_places.pop(0) if self._free_places else None
         shared = {name: str(self.threads) for name in _THREADS}
         device = {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
-        job = LocalJob(command, log, {**os.environ, **shared, **device, **environment}, gpu)
+        job = LocalJob(command, log, {**_own_environment(), **shared, **device, **environment}, gpu)
         self._running.append(job)
         return job
 
@@ -148,6 +148,11 @@ class LocalJob:
             return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
         except psutil.Error:
             return 0
+
+
+def _own_environment() -> dict[str, str]:
+    """The launcher's, without W&B's own process, which each job starts for itself."""
+    return {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
 
 
 def _visible_gpus() -> list[str]:

@@ -127,7 +127,9 @@ class Loop:
     def _start_jobs(self) -> None:
         while self._executor.room() and (job := self._next()) is not None:
             run = self._manifest.run(job)
-            running = _Elsewhere(run) if run.is_locked() else self._executor.attach(job.reference)
+            running = self._executor.attach(job.reference) if job.reference else None
+            if running is None and run.is_locked():
+                running = _Elsewhere(run)
             if running is None:
                 goes_on = run.config.exists()
                 if not goes_on:
@@ -163,6 +165,7 @@ class Loop:
         if isinstance(active.running, _Elsewhere) and job.state == "interrupted":
             job.state = "pending"  # it ended because its launcher had died; now it is ours to go on with
             self._again.append(job)
+        job.reference = ""
         self._active.remove(active)
         self._manifest.save()
         if job.state != "pending":

@@ -111,6 +111,11 @@ def read(folder: Path) -> Manifest:
         raise VitlabError(f"{folder / SWEEP_FILE} cannot be read as the jobs of a sweep: {error}") from error
 
 
+def group_of(folder: Path) -> str:
+    """The name of the sweep in ``folder`` at W&B: its date and time."""
+    return "_".join(folder.parts[-2:])
+
+
 def job_of(run: Path) -> Job | None:
     """The job whose run folder is ``run``, or None if that is no part of a sweep of vitlab's."""
     if not (run.parent / SWEEP_FILE).is_file():

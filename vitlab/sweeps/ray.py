@@ -12,12 +12,7 @@ from vitlab.engine.stop import STOP_AT_EOF
 from vitlab.errors import VitlabError
 
 _STOPPED, _KILLED = 128 + signal.SIGTERM, 128 + signal.SIGKILL
-_FROM_HERE = (
-    "PYTHONPATH",
-    "WANDB_",
-    "HF_",
-    "TORCH_",
-)  # what a job needs of the launcher's environment, by its beginning
+_FROM_HERE = ("PYTHONPATH", "WANDB_", "HF_", "TORCH_")  # of the launcher's environment, by their beginnings
 
 
 class RayExecutor:

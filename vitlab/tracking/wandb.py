@@ -97,6 +97,11 @@ class WandbTracker:
         if self._run is not None and row["step"] >= self._run.starting_step:
             self._run.log(dict(row), step=int(row["step"]))
 
+    def log_media(self, media: Mapping[str, Any]) -> None:
+        """Hand tables and pictures to W&B's own process, by their names."""
+        if self._run is not None:
+            self._run.log(dict(media))
+
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """Close the run; W&B shows it as failed if ``exit_code`` is not 0."""
         if self._run is None:
