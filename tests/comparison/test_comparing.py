@@ -44,7 +44,7 @@ def test_a_setting_that_one_run_has_not_is_a_dash(make_run, tmp_path):
     make_run("a", 0.5)
     make_run("b", 0.5, **{"model.window_size": 4})
     (key,) = keys(tmp_path)
-    assert [value_of(run, key) for run in load([tmp_path]).runs] == ["4", "–"]
+    assert [value_of(run, key) for run in load([tmp_path]).runs] == ["–", "4"]
 
 
 def test_a_seed_that_was_run_twice_counts_once(make_run, tmp_path):

@@ -14,8 +14,9 @@ SAVES = ["bash", "-c", "trap 'echo saved; exit 143' TERM; echo began; while true
 
 
 @pytest.fixture
-def executor(slurm, tmp_path):
-    """``executor(max_parallel=1, …)``: one that hands jobs to the cluster of the tests."""
+def executor(slurm, tmp_path, monkeypatch):
+    """``executor(max_parallel=1, …)``: one that hands jobs to the cluster of the tests, whose disk is not shared."""
+    monkeypatch.setattr("vitlab.sweeps.slurm._LATE_FILE_SECONDS", 0.5)
     return lambda **settings: SlurmExecutor(tmp_path / "slurm", **settings)
 
 

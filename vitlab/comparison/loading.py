@@ -94,8 +94,8 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 def _natural(path: Path) -> list[Any]:
     """So that job 10 comes after job 9."""
-    number, _, rest = path.name.partition("-")
-    return [str(path.parent), int(number) if number.isdigit() else -1, rest]
+    number = path.name.partition("-")[0]
+    return [str(path.parent), int(number) if number.isdigit() else -1, path.name]
 
 
 def _read(folder: RunFolder) -> Run:
