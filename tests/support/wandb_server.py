@@ -38,6 +38,7 @@ class WandbServer:
     def __init__(self) -> None:
         self.runs: dict[str, ServedRun] = {}
         self.sweeps: dict[str, Json] = {}  # the config of each
+        self.views: list[Json] = []  # workspaces that were saved
         self._given: set[str] = set()  # sweeps whose run an agent has
         self.failing = False
         self._lock = threading.Lock()
@@ -73,8 +74,13 @@ class WandbServer:
             return 200, {}
 
     def _graphql(self, operation: str | None, variables: Json) -> Json:
-        if operation == "Viewer":
+        if operation in ("Viewer", "GetDefaultEntity"):
             return {"viewer": {"id": "user", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}}
+        if operation == "UpsertView2":
+            self.views.append(variables)
+            project = {"name": variables["projectName"], "entityName": variables["entityName"]}
+            view = {"id": "dmlldzox", "project": project, **{key: variables[key] for key in ("name", "type", "spec")}}
+            return {"upsertView": {"view": {**view, "displayName": variables["displayName"]}, "inserted": True}}
         if operation == "OrganizationCoreWeaveOrganizationID":
             return {"entity": {"organization": {"coreWeaveOrganizationId": None}}}
         if operation == "ServerFeaturesQuery":
