@@ -10,6 +10,8 @@ import torch
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 
+pytest_plugins = ["finished_runs"]
+
 torch.set_num_threads(2)
 
 

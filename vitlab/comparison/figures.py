@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C564B")
 _MOST_CURVES = len(COLOURS)
 _MOST_PAIRS = 6
+_LONGEST_NAME, _LONGEST_LEVEL = 60, 20
 _MOST_ON_FRONT = 4
 _LOG_FROM = 30  # so many times the least cost is the greatest
 _STYLE: dict[Any, Any] = {
@@ -79,11 +80,11 @@ def _curves(comparison: Comparison) -> "Figure":
         epochs, mean, low, high = mean_curve(group)
         if len(epochs) == 0:
             continue
-        axes.plot(epochs, 100 * mean, color=colour, lw=2, label=comparison.label(group))
+        axes.plot(epochs, 100 * mean, color=colour, lw=2, label=_name(comparison, group))
         axes.fill_between(epochs, 100 * low, 100 * high, color=colour, alpha=0.18, lw=0)
     axes.set(xlabel="epoch", ylabel="validation accuracy, %")
     rest = f"; the best {len(shown) - 1} and the worst of {len(groups)}" if len(shown) < len(groups) else ""
-    best = f"{comparison.label(groups[0])} ends best" if len(groups) > 1 else comparison.label(groups[0])
+    best = f"{_name(comparison, groups[0])} ends best" if len(groups) > 1 else _name(comparison, groups[0])
     axes.set_title(f"{best}{rest}")
     axes.legend(loc="lower right", fontsize=10)
     axes.grid(alpha=0.25)
@@ -106,7 +107,8 @@ def _effects(comparison: Comparison, effects: list[Effect]) -> "Figure":
         halves = [factor * np.nan_to_num(effect.intervals[level].half) for level in effect.levels]
         at = range(len(effect.levels))
         axes.errorbar(at, means, yerr=halves, color=COLOURS[0], marker="o", ms=7, lw=2, capsize=5)
-        axes.set_xticks(at, effect.levels, rotation=30 if max(map(len, effect.levels)) > 8 else 0)
+        names = [_words(level, _LONGEST_LEVEL) for level in effect.levels]
+        axes.set_xticks(at, names, rotation=30 if max(map(len, names)) > 8 else 0)
         axes.set(xlabel=effect.key.name, ylabel=_axis(comparison))
         axes.set_xlim(-0.4, len(effect.levels) - 0.6)
         axes.set_title(effect_title(comparison, effect))
@@ -117,8 +119,8 @@ def _effects(comparison: Comparison, effects: list[Effect]) -> "Figure":
 def effect_title(comparison: Comparison, effect: Effect) -> str:
     """What the panel shows, in a few words."""
     by_mean = sorted(effect.levels, key=lambda level: -comparison.sign * effect.intervals[level].mean)
-    best, worst = by_mean[0], by_mean[-1]
-    ahead = difference(effect.by_seed[best], effect.by_seed[worst], comparison.method)
+    ahead = difference(effect.by_seed[by_mean[0]], effect.by_seed[by_mean[-1]], comparison.method)
+    best, worst = (_words(level, _LONGEST_LEVEL) for level in (by_mean[0], by_mean[-1]))
     by = points(comparison.sign * ahead.interval.mean, ahead.interval.half, comparison)
     if math.isnan(ahead.interval.half):
         return f"{best} is ahead of {worst} by {by}\n(one seed)"
@@ -133,8 +135,15 @@ def _interactions(comparison: Comparison) -> "Figure":
         levels = comparison.levels(first)
         for colour, other in zip(COLOURS, comparison.levels(second), strict=False):
             values = [factor * means.get((level, other), math.nan) for level in levels]
-            axes.plot(range(len(levels)), values, color=colour, marker="o", lw=2, label=f"{second.short}={other}")
-        axes.set_xticks(range(len(levels)), levels)
+            axes.plot(
+                range(len(levels)),
+                values,
+                color=colour,
+                marker="o",
+                lw=2,
+                label=_words(f"{second.short}={other}", _LONGEST_NAME),
+            )
+        axes.set_xticks(range(len(levels)), [_words(level, _LONGEST_LEVEL) for level in levels])
         axes.set(xlabel=first.name, ylabel=_axis(comparison))
         axes.set_xlim(-0.4, len(levels) - 0.6)
         axes.set_title(f"{first.short} by {second.short}\nparallel lines: no interaction")
@@ -158,7 +167,7 @@ def _costs(comparison: Comparison) -> "Figure":
         axes.errorbar(costs, values, yerr=halves, fmt="o", color=COLOURS[6], ms=6, capsize=3, alpha=0.8)
         axes.plot([costs[i] for i in best], [values[i] for i in best], color=COLOURS[1], lw=2)
         for colour, i in zip(COLOURS, best[-_MOST_ON_FRONT:], strict=False):
-            name = comparison.label(comparison.groups[i])
+            name = _name(comparison, comparison.groups[i])
             axes.plot(costs[i], values[i], "o", color=colour, ms=9, zorder=3, label=name)
         if min(costs) > 0 and max(costs) / min(costs) > _LOG_FROM:
             axes.set_xscale("log")
@@ -174,8 +183,17 @@ def _costs(comparison: Comparison) -> "Figure":
 def _cost_title(comparison: Comparison, cost: str, costs: list[float], best: list[int]) -> str:
     dearest = best[-1]
     if costs[dearest] < max(costs):
-        return f"{comparison.label(comparison.groups[dearest])}:\nmore {COSTS[cost].split(' of ')[0]} buy nothing"
+        return f"{_name(comparison, comparison.groups[dearest])}:\nmore {COSTS[cost].split(' of ')[0]} buy nothing"
     return f"{len(best)} of {len(costs)} settings are not beaten\nat their cost or less"
+
+
+def _name(comparison: Comparison, group: Group) -> str:
+    return _words(comparison.label(group), _LONGEST_NAME)
+
+
+def _words(text: str, most: int) -> str:
+    """``text`` as it stands, not as a formula, and no longer than a picture bears."""
+    return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
 def _axis(comparison: Comparison) -> str:
