@@ -190,3 +190,57 @@ def test_hydra_s_own_sweeper_and_launcher_go_with_vitlab_s(command, quick, sweep
     one_process = command("train", "-m", "seed=0,1", "hydra/launcher=basic", "trainer.max_steps=1", *quick)
     assert one_process.returncode == 0, one_process.stderr
     assert len(runs("multirun")) == 4
+
+
+@pytest.fixture(params=["slurm", "ray"])
+def engine(request):
+    """The launcher of a real cluster on this machine, with what its jobs need to be told."""
+    if request.param == "slurm":
+        request.getfixturevalue("slurm")
+        return "hydra/launcher=slurm", "hydra.launcher.max_parallel=2", "hydra.launcher.time=5"
+    address = request.getfixturevalue("ray_cluster")
+    return "hydra/launcher=ray", f"hydra.launcher.address={address}", "hydra.launcher.max_parallel=2"
+
+
+@pytest.mark.cluster
+def test_the_same_six_jobs_through_a_cluster(command, quick, sweeps, jobs_of, engine):
+    jobs = ("model.depth=1,2", "seed=0,1,2", "trainer.max_steps=3")
+    done = command("train", "-m", *jobs, *engine, *quick[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = sweeps()
+    assert states(jobs_of(folder)) == ["done"] * 6
+    assert "6 jobs: 6 done" in done.stdout
+    again = command("train", f"sweep.resume={folder}", *engine)
+    assert again.returncode == 0, again.stderr
+    assert [job["attempts"] for job in jobs_of(folder)] == [1] * 6
+
+
+@pytest.mark.cluster
+@pytest.mark.faults
+def test_on_a_cluster_too_a_sweep_outlives_its_launcher(command, quick, tmp_path, sweeps, jobs_of, engine):
+    jobs = ("seed=0,1,2", "trainer.epochs=10", "optimizer.lr=1e-3")
+    launcher = start(tmp_path, "-m", *jobs, *engine, *quick)
+    wait_until(lambda: sweeps() and len(list(sweeps()[0].glob("*/checkpoints/last.pt"))) >= 1)
+    launcher.kill()
+    launcher.communicate()
+    (folder,) = sweeps()
+    done = command("train", f"sweep.resume={folder}", *engine)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert states(jobs_of(folder)) == ["done"] * 3
+    for seed, job in enumerate(jobs_of(folder)):
+        plain = tmp_path / f"plain{seed}"
+        unbroken = command("train", *jobs[1:], *quick, f"seed={seed}", f"hydra.run.dir={plain}")
+        assert unbroken.returncode == 0, unbroken.stderr
+        assert [row["step"] for row in rows(folder / job["folder"])] == [row["step"] for row in rows(plain)]
+
+
+@pytest.mark.cluster
+@pytest.mark.faults
+def test_ctrl_c_stops_the_jobs_on_a_cluster_with_their_checkpoints_saved(quick, tmp_path, sweeps, jobs_of, engine):
+    launcher = start(tmp_path, "-m", "seed=0,1", "trainer.epochs=3000", *engine, *quick)
+    wait_until(lambda: sweeps() and len(list(sweeps()[0].glob("*/metrics.jsonl"))) == 2)
+    launcher.send_signal(signal.SIGINT)
+    output, _ = launcher.communicate(timeout=120)
+    assert launcher.returncode == 130, output
+    assert states(jobs_of(sweeps()[0])) == ["interrupted", "interrupted"]
+    assert len(list(sweeps()[0].glob("*/checkpoints/last.pt"))) == 2

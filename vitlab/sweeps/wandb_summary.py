@@ -12,7 +12,6 @@ from vitlab.comparison.pareto import COSTS
 from vitlab.comparison.words import sentences
 from vitlab.config.build import build
 from vitlab.config.compose import resolved
-from vitlab.errors import VitlabError
 from vitlab.sweeps.manifest import Manifest, group_of
 
 _JOB_TYPE = "summary"
@@ -36,8 +35,9 @@ def log_summary(manifest: Manifest, config: DictConfig) -> str | None:
         comparison = compare(load([manifest.folder]))
         folder.mkdir(exist_ok=True)
         return _send(comparison, folder, config, manifest)
-    except (VitlabError, OSError) as error:
-        return f"W&B has no summary of the sweep: {error}"
+    except Exception as error:  # of whatever kind: W&B never ends a sweep
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"W&B has no summary of the sweep: {reason}"
 
 
 def _send(comparison: Comparison, folder: Path, config: DictConfig, manifest: Manifest) -> str | None:
