@@ -57,7 +57,7 @@ def evaluate(cfg: DictConfig) -> float:
     augment = build(settings, "augment", cfg.allow_targets)
     batches = data.batches(cfg.split, batch_size=cfg.batch_size, device=device, seed=settings.seed, shuffle=False)
     precision = Precision(settings.trainer.precision, device)
-    with GracefulStop() as stop:
+    with GracefulStop() as stop, stop.at_once():
         found = evaluate_model(model.to(device), batches, augment, precision, stop)
     assert found is not None
     write_json(

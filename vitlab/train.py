@@ -58,10 +58,10 @@ def _train(cfg: DictConfig, run: RunFolder, overrides: list[str], resuming: bool
     trainer, tracker, status, exit_code = None, None, "failed", 1
     with GracefulStop() as stop:
         try:
-            assembled = _build(cfg, run, stop, overrides)
-            trainer, summary = assembled.trainer, dict(assembled.cost)
-            tracker = _track(cfg, run, trainer, summary, resuming)
-            stop.wait_for_loop()
+            with stop.at_once():
+                assembled = _build(cfg, run, stop, overrides)
+                trainer, summary = assembled.trainer, dict(assembled.cost)
+                tracker = _track(cfg, run, trainer, summary, resuming)
             trainer.fit(tracker)
             test = trainer.test()
             summary |= {"test_accuracy": test.accuracy, "test_loss": test.loss, "test_images": test.images}

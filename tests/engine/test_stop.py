@@ -2,6 +2,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -11,15 +12,33 @@ from vitlab.errors import Interrupted
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_before_the_loop_a_signal_ends_the_run_at_once(number):
-    with GracefulStop(), pytest.raises(Interrupted) as caught:
+    with GracefulStop() as stop, pytest.raises(Interrupted) as caught, stop.at_once():
         os.kill(os.getpid(), number)
     assert caught.value.signum == number
+
+
+@pytest.mark.parametrize("broken", [ImportError("half imported"), None])
+def test_before_the_loop_a_signal_counts_also_when_the_code_it_struck_made_something_else_of_it(broken):
+    def struck():
+        with suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if broken:
+            raise broken
+
+    with GracefulStop() as stop, pytest.raises(Interrupted) as caught, stop.at_once():
+        struck()
+    assert caught.value.signum == signal.SIGTERM
+
+
+def test_before_the_loop_an_error_without_a_signal_stays_that_error():
+    with GracefulStop() as stop, pytest.raises(ImportError), stop.at_once():
+        raise ImportError
+    assert not stop.requested
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_loop_a_signal_waits_until_it_is_obeyed(number):
     with GracefulStop() as stop:
-        stop.wait_for_loop()
         stop.obey()
         os.kill(os.getpid(), number)
         assert stop.requested
@@ -30,8 +49,7 @@ def test_in_the_loop_a_signal_waits_until_it_is_obeyed(number):
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_ctrl_c_never_waits(first):
-    with GracefulStop() as stop:
-        stop.wait_for_loop()
+    with GracefulStop():
         os.kill(os.getpid(), first)
         with pytest.raises(Interrupted) as caught:
             os.kill(os.getpid(), signal.SIGINT)
@@ -41,7 +59,6 @@ def test_a_second_ctrl_c_never_waits(first):
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_a_repeated_sigterm_is_the_same_request(first):
     with GracefulStop() as stop:
-        stop.wait_for_loop()
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted) as caught:
@@ -72,7 +89,6 @@ def test_outside_the_main_thread_it_does_nothing():
 def test_the_end_of_a_pipe_is_a_request_to_stop_and_bytes_in_it_are_not():
     reader, writer = os.pipe()
     with GracefulStop() as stop:
-        stop.wait_for_loop()
         stop_at_end_of(reader)
         os.write(writer, b"x")
         time.sleep(0.2)

@@ -40,7 +40,6 @@ class Rows:
 
 def stop(trainer, signum=15):
     """What a signal does, without the process."""
-    trainer.parts.stop.wait_for_loop()
     trainer.parts.stop._handle(signum, None)
 
 

@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -26,14 +28,14 @@ def stop_at_end_of(descriptor: int) -> None:
 class GracefulStop:
     """While this context is open, a signal asks for a stop instead of ending the process.
 
-    Until ``wait_for_loop`` is called there is nothing to save, so that a signal ends the run at once; after it the
-    loop sees ``requested`` and calls ``obey`` when it has saved. A second Ctrl-C never waits; a repeated SIGTERM is the
-    same request, since a cluster sends it to the run and to its parent, which passes it on, and again before the end.
+    The loop sees ``requested`` and calls ``obey`` when it has saved. A second Ctrl-C never waits; a repeated SIGTERM is
+    the same request, since a cluster sends it to the run and to its parent, which passes it on, and again before the
+    end.
     """
 
     def __init__(self) -> None:
         self._signum: int | None = None
-        self._looping = False
+        self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -47,9 +49,22 @@ class GracefulStop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def wait_for_loop(self) -> None:
-        """From now on the loop stops by itself."""
-        self._looping = True
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Here nothing is to be saved yet: the first signal ends the run.
+
+        It may strike in the middle of an import, which can then fail in any way or swallow the exception, so that
+        whatever comes out of this context after a signal is that signal.
+        """
+        self._at_once = True
+        try:
+            yield
+        except Exception:
+            self.obey()
+            raise
+        finally:
+            self._at_once = False
+        self.obey()
 
     @property
     def requested(self) -> bool:
@@ -66,5 +81,5 @@ class GracefulStop:
         if repeated and signum == signal.SIGTERM:
             return
         self._signum = signum
-        if repeated or not self._looping:
+        if repeated or self._at_once:
             raise Interrupted(signum)

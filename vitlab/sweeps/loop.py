@@ -107,7 +107,6 @@ class Loop:
             VitlabError: the manifest cannot be written, or the executor refuses; jobs that ran were stopped.
         """
         with GracefulStop() as stop:
-            stop.wait_for_loop()
             try:
                 while not stop.requested and (self._active or self._again or not self._jobs.over()):
                     self._start_jobs()
