@@ -41,6 +41,9 @@ def test_without_w_and_b_there_is_no_summary_run(command, sweeps, setting):
     assert done.returncode == 0, done.stderr
     assert not list(sweeps()[0].glob("summary/wandb"))
     assert "summary of the sweep" not in done.stdout
+    done = command("train", f"sweep.resume={sweeps()[0]}")
+    assert done.returncode == 0, done.stderr
+    assert "summary of the sweep" not in done.stdout
 
 
 def test_a_server_that_fails_takes_nothing_from_the_sweep(command, sweeps, jobs_of):

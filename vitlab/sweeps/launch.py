@@ -74,7 +74,7 @@ def run(manifest: Manifest, jobs: Jobs, executor: Executor, config: DictConfig) 
     finally:
         table.close()
         report(manifest)
-    if told := log_summary(manifest, config):
+    if told := log_summary(manifest, config.allow_targets):
         print(told)
 
 

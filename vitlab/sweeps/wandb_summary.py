@@ -1,50 +1,53 @@
 """A sweep's last run at W&B: the comparison of all its jobs, as a table and pictures, in their group."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from vitlab.comparison import figures
 from vitlab.comparison.comparing import Comparison, compare
 from vitlab.comparison.loading import load
 from vitlab.comparison.pareto import COSTS
 from vitlab.comparison.words import sentences
+from vitlab.config import saved
 from vitlab.config.build import build
-from vitlab.config.compose import resolved
 from vitlab.sweeps.manifest import Manifest, group_of
 
 _JOB_TYPE = "summary"
 
 
-def log_summary(manifest: Manifest, config: DictConfig) -> str | None:
+def log_summary(manifest: Manifest, allow_targets: Sequence[str]) -> str | None:
     """Send the comparison of a sweep that is over to W&B, where its runs are tracked there.
 
     Args:
         manifest: of the sweep.
-        config: of the sweep; its tracker says how W&B is reached.
+        allow_targets: what the tracker's config may build, beside vitlab's own.
 
     Returns:
         One sentence for the user; None where W&B is not used, or there is nothing to compare.
     """
-    target = OmegaConf.select(config, "tracker._target_")
-    if target != "vitlab.tracking.wandb.WandbTracker" or len(manifest.by_state("done", "pruned")) < 2:
+    over = manifest.by_state("done", "pruned")
+    if len(over) < 2:
         return None
     folder = manifest.folder / _JOB_TYPE
     try:
+        settings = saved.load(manifest.run(over[0]))  # the jobs' own: a sweep goes on with fewer words than it began
+        if OmegaConf.select(settings, "tracker._target_") != "vitlab.tracking.wandb.WandbTracker":
+            return None
+        settings.tracker.job_type = settings.tracker.name = _JOB_TYPE
+        make = build(settings, "tracker", allow_targets)
         comparison = compare(load([manifest.folder]))
         folder.mkdir(exist_ok=True)
-        return _send(comparison, folder, config, manifest)
+        return _send(comparison, folder, make, manifest)
     except Exception as error:  # of whatever kind: W&B never ends a sweep
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         return f"W&B has no summary of the sweep: {reason}"
 
 
-def _send(comparison: Comparison, folder: Path, config: DictConfig, manifest: Manifest) -> str | None:
+def _send(comparison: Comparison, folder: Path, make: Callable[..., Any], manifest: Manifest) -> str | None:
     told: list[str] = []
-    cfg = resolved(OmegaConf.masked_copy(config, [str(key) for key in config if key not in ("hydra", "sweep")]))
-    cfg.tracker.job_type = cfg.tracker.name = _JOB_TYPE
-    make = build(cfg, "tracker", cfg.allow_targets)
     settings = {"metric": comparison.metric, "jobs": len(manifest.jobs), "states": _states(manifest)}
     tracker = make(folder, settings, group_of(manifest.folder), _JOB_TYPE, told.append)
     best = comparison.groups[0]
