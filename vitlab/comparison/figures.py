@@ -113,7 +113,15 @@ def _effects(comparison: Comparison, effects: list[Effect]) -> "Figure":
         axes.set_xlim(-0.4, len(effect.levels) - 0.6)
         axes.set_title(effect_title(comparison, effect))
         axes.grid(axis="y", alpha=0.25)
+        _cut_to_possible(comparison, axes)
     return figure
+
+
+def _cut_to_possible(comparison: Comparison, axes: "Axes") -> None:
+    """Keep an interval that is wider than all accuracies there can be from pressing the points together."""
+    if comparison.is_share:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, 0), min(high, 100.5))
 
 
 def effect_title(comparison: Comparison, effect: Effect) -> str:
