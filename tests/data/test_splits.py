@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from vitlab.data.splits import carve, digest
 
@@ -15,6 +16,22 @@ def test_both_parts_together_are_the_whole_in_the_proportions_of_the_classes(cou
     assert sorted([*rest, *carved]) == list(range(len(labels)))
     for label, count in enumerate(counts):
         assert abs((labels[carved] == label).sum() - fraction * count) <= 1.5
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=7).filter(any), st.floats(-0.1, 1.1), st.integers(0, 2**32 - 1)
+)
+def test_the_draw_is_that_of_scikit_learn(counts, fraction, seed):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    try:
+        rest, carved = train_test_split(np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels)
+    except ValueError:
+        with pytest.raises(ValueError, match="cannot be carved out"):
+            carve(labels, fraction, seed)
+        return
+    ours = carve(labels, fraction, seed)
+    assert np.array_equal(ours[0], np.sort(rest))
+    assert np.array_equal(ours[1], np.sort(carved))
 
 
 def test_the_draw_is_the_seed_s():

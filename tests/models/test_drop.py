@@ -4,11 +4,43 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.models.drop import DropPath, PatchDrop, drop_path_rates
+from vitlab.models.drop import Dropout, DropPath, PatchDrop, drop_path_rates
 
 
 def ones(tokens):
     return torch.ones_like(tokens)
+
+
+@given(st.floats(0.001, 0.999), st.lists(st.integers(1, 7), min_size=1, max_size=3), st.integers(0, 2**32 - 1))
+def test_dropout_zeroes_numbers_scales_the_rest_and_its_gradient_alike(rate, shape, seed):
+    torch.manual_seed(seed)
+    numbers = (torch.rand(shape) + 1).requires_grad_()
+    out = Dropout(rate)(numbers)
+    factor = torch.where(out == 0, 0.0, 1 / (1 - round(rate * 2**16) / 2**16))
+    assert torch.allclose(out, numbers * factor)
+    assert torch.allclose(torch.autograd.grad(out.sum(), numbers)[0], factor)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.1, 0.5, 0.9])
+def test_dropout_drops_as_often_as_it_is_told_each_number_by_itself(rate):
+    torch.manual_seed(0)
+    dropped = (Dropout(rate)(torch.ones(1000, 1003)) == 0).double()
+    spread = (rate * (1 - rate)) ** 0.5
+    assert dropped.mean().item() == pytest.approx(rate, abs=4 * spread / 1000)
+    for shift in range(1, 9):  # neighbours share a draw
+        together = (dropped[:, shift:] * dropped[:, :-shift]).mean().item()
+        assert together == pytest.approx(rate**2, abs=6 * rate * spread / 1000 + 1e-5)
+
+
+def test_dropout_keeps_the_number_format_and_does_nothing_in_eval_or_at_rate_zero():
+    numbers = torch.ones(3, 5, dtype=torch.bfloat16)
+    assert Dropout(0.5)(numbers).dtype == torch.bfloat16
+    assert Dropout(0.5).eval()(numbers) is numbers
+    assert Dropout(0.0)(numbers) is numbers
+
+
+def test_a_dropout_of_nearly_all_stays_finite():
+    assert Dropout(1 - 1e-9)(torch.ones(1000)).isfinite().all()
 
 
 PATHS = {"kept images alone": False, "all images": True}

@@ -1,12 +1,16 @@
 """Splits that are drawn once and can be told apart: seeded, stratified, hashed."""
 
 import hashlib
+import math
 
 import numpy as np
 
 
 def carve(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split indices in two, each class in the same proportion.
+
+    The draw is that of scikit-learn's ``train_test_split(stratify=labels)``, number by number, without the second
+    that its import takes at the start of every run.
 
     Args:
         labels: int [N].
@@ -19,18 +23,43 @@ def carve(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, n
     Raises:
         ValueError: a class has too few images to be in both parts.
     """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        rest, carved = train_test_split(np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels)
-    except ValueError as error:
-        counts = np.bincount(labels)
-        smallest = int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    kinds, kind_of = np.unique(labels, return_inverse=True)
+    counts = np.bincount(kind_of, minlength=len(kinds))
+    num_carved = math.ceil(fraction * len(labels))
+    num_rest = len(labels) - num_carved
+    if not 0 < fraction < 1 or counts.min(initial=2) < 2 or min(num_rest, num_carved) < len(kinds):
+        smallest = int(counts.argmin()) if len(counts) else 0
         raise ValueError(
-            f"a share of {fraction} cannot be carved out of {len(labels)} images (class number {smallest} has "
-            f"{counts[smallest]}): {error}"
-        ) from error
-    return np.sort(rest), np.sort(carved)
+            f"a share of {fraction} cannot be carved out of {len(labels)} images, of which class number "
+            f"{kinds[smallest] if len(kinds) else 0} has {counts.min(initial=len(labels))}: each of {len(kinds)} "
+            "classes needs two images, and one in each part"
+        )
+    rng = np.random.RandomState(seed)
+    stay = _shares(counts, num_rest, rng)
+    leave = _shares(counts - stay, num_carved, rng)
+    rest, carved = [], []
+    for kind, (first, second) in enumerate(zip(stay, leave, strict=True)):
+        shuffled = np.flatnonzero(kind_of == kind)[rng.permutation(counts[kind])]
+        rest.append(shuffled[:first])
+        carved.append(shuffled[first : first + second])
+    return np.sort(np.concatenate(rest)), np.sort(np.concatenate(carved))
+
+
+def _shares(counts: np.ndarray, total: int, rng: np.random.RandomState) -> np.ndarray:
+    """``total`` cut up in the proportions of ``counts``.
+
+    What rounding down leaves over goes to the largest fractions, and among equal ones to those that are drawn.
+    """
+    exact = counts / counts.sum() * total
+    shares: np.ndarray = np.floor(exact)
+    fractions = exact - shares
+    for fraction in np.unique(fractions)[::-1]:
+        left = int(total - shares.sum())
+        if left <= 0:
+            break
+        tied = np.flatnonzero(fractions == fraction)
+        shares[rng.choice(tied, size=min(left, len(tied)), replace=False)] += 1
+    return shares.astype(np.int64)
 
 
 def digest(*arrays: np.ndarray) -> str:

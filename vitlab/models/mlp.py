@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vitlab.models.drop import Dropout
 from vitlab.models.layout import TokenLayout, refuse_even
 
 
@@ -29,7 +30,7 @@ class GeluMlp(nn.Module):
         self.fc1 = nn.Linear(embed_dim, hidden_dim)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_dim, embed_dim)
-        self.drop = nn.Dropout(mlp_drop)
+        self.drop = Dropout(mlp_drop)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T, D] to [B, T, D]."""
@@ -58,7 +59,7 @@ class SwigluMlp(nn.Module):
         gated_dim = (int(hidden_dim * 2 / 3) + 7) // 8 * 8
         self.fc1 = nn.Linear(embed_dim, 2 * gated_dim)
         self.fc2 = nn.Linear(gated_dim, embed_dim)
-        self.drop = nn.Dropout(mlp_drop)
+        self.drop = Dropout(mlp_drop)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T, D] to [B, T, D]."""
@@ -98,7 +99,7 @@ class DepthwiseMlp(nn.Module):
         self.conv = nn.Conv2d(hidden_dim, hidden_dim, kernel_size, padding=kernel_size // 2, groups=hidden_dim)
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_dim, embed_dim)
-        self.drop = nn.Dropout(mlp_drop)
+        self.drop = Dropout(mlp_drop)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T, D] to [B, T, D]."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vitlab.models.convert import load_weights
-from vitlab.models.drop import PatchDrop, drop_path_rates
+from vitlab.models.drop import Dropout, PatchDrop, drop_path_rates
 from vitlab.models.finetune import freeze_blocks, layer_wise_scales
 from vitlab.models.layout import TokenLayout
 
@@ -140,7 +140,7 @@ class ViT(nn.Module):
         placed = TokenLayout(grid_size, self.num_placed)
         self.layout = layout = TokenLayout(grid_size, self.num_placed + num_registers, num_registers)
         self.position = position(embed_dim=embed_dim, num_heads=num_heads, layout=placed)
-        self.pos_drop = nn.Dropout(pos_drop)
+        self.pos_drop = Dropout(pos_drop)
         self.patch_drop = PatchDrop(patch_drop, self.num_placed)
         relation = getattr(self.position, "relation", lambda layout: None)
         self.blocks = nn.ModuleList(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vitlab.models.attention.masks import combine
+from vitlab.models.drop import Dropout
 from vitlab.models.layout import TokenLayout, nearest_divisors
 
 
@@ -80,7 +81,7 @@ class Attention(nn.Module):
         self.k_norm = nn.LayerNorm(self.head_dim, eps=1e-6) if qk_norm else nn.Identity()
         self.gate = nn.Linear(embed_dim, embed_dim) if gated else None
         self.proj = nn.Linear(embed_dim, embed_dim)
-        self.proj_drop = nn.Dropout(proj_drop)
+        self.proj_drop = Dropout(proj_drop)
         self.register_buffer("pattern", None, persistent=False)  # [T, T], for those in which not all see all
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -107,8 +108,9 @@ class Attention(nn.Module):
 
     def _heads(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, H, T, K], keys and values of each head, normalised where that is wanted."""
-        heads = self.qkv(tokens).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H + 2 H_kv, T, K]
-        q, k, v = heads.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=1)
+        heads = self.qkv(tokens).unflatten(-1, (-1, self.head_dim))  # [B, T, H + 2 H_kv, K]
+        split = heads.split([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=2)
+        q, k, v = (part.transpose(1, 2) for part in split)  # after the split, so that its gradient is copied once
         return self.q_norm(q), self.k_norm(k), v
 
     def _compared(self, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
