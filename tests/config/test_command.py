@@ -14,6 +14,11 @@ from vitlab.config.command import _as_multirun, _without_dashes
         (["modle=vit_small"], 1, "modle is no setting here; did you mean model"),
         (["model.dept=4"], 1, "model.dept is no setting here; did you mean model.depth"),
         (["trainer.epoch=4"], 1, "trainer.epoch is no setting here; did you mean trainer.epochs"),
+        (
+            ["-m", "model.depth=1,2", "sweep.ilegal=skip"],
+            1,
+            "sweep.ilegal is no setting here; did you mean sweep.illegal",
+        ),
         (["sede=4"], 1, "sede is no setting here; did you mean seed"),
         (["model=vit_small", "data=cifar10", "optimizer.rl=4"], 1, "optimizer.rl is no setting here"),
         (["nonsense"], 2, "'nonsense' is not an override; write key=value"),

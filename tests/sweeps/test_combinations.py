@@ -55,8 +55,8 @@ def test_what_speaks_of_the_sweep_is_no_part_of_a_job():
         ([], {"grid": {"a": []}}, "sweep.grid.a=\\[\\] is no list of values"),
         ([], {"grid": [1]}, "sweep.grid=\\[1\\] holds no keys with lists"),
         ([], {"jobs": [1]}, "sweep.jobs is a list of combinations, as in"),
-        (["a=1"], {"zip": {"a": [1, 2]}}, "a is swept twice"),
-        ([], {"zip": {"a": [1, 2]}, "jobs": [{"a": 1}]}, "a is swept twice"),
+        (["a=1"], {"zip": {"a": [1, 2]}}, "a is given twice"),
+        ([], {"zip": {"a": [1, 2]}, "jobs": [{"a": 1}]}, "a is given twice"),
     ],
 )
 def test_contradictions_are_refused_by_name(typed, sweep, message):
@@ -83,7 +83,9 @@ def test_a_written_value_is_read_by_hydra_as_what_it_was(value):
     assert override.value() == value
 
 
-@pytest.mark.parametrize("text", ["params:3.5M", "0.05 of run", "a,b", "true", "1e-3", "it's", "[x]", "", "x y", "ü\\"])
+@pytest.mark.parametrize(
+    "text", ["A¹", "params:3.5M", "0.05 of run", "a,b", "true", "1e-3", "it's", "[x]", "", "x y", "ü\\"]
+)
 def test_strings_stay_strings(text):
     value = OverridesParser.create().parse_override(f"key={written(text)}").value()
     assert value == text

@@ -68,6 +68,9 @@ def test_a_sweep_with_illegal_jobs_or_nothing_else_is_refused_before_anything_be
     misspelt = command("train", "-m", "model.depht=2,3", *quick)
     assert misspelt.returncode == 1
     assert "none of the 2 jobs can be run: model.depht is no setting here; did you mean model.depth" in misspelt.stderr
+    empty = command("train", "-m", "seed=range(0,0)", *quick)
+    assert empty.returncode == 1
+    assert "the sweep has no job: one of its lists is empty" in empty.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -59,7 +59,8 @@ def test_the_cores_are_divided_among_the_jobs_at_once(start, tmp_path, monkeypat
     assert (tmp_path / "0" / "console.log").read_text() == "4 None mine\n"
 
 
-def test_each_job_has_a_gpu_and_hands_it_back(start, tmp_path):
+def test_each_job_has_a_gpu_and_hands_it_back(start, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitlab.sweeps.local._visible_gpus", lambda: ["0", "1"])
     executor = LocalExecutor(4, gpus=[0, 1], jobs_per_gpu=1)
     assert executor.limit == 2
     executor._measure = False
@@ -71,6 +72,12 @@ def test_each_job_has_a_gpu_and_hands_it_back(start, tmp_path):
     assert gpus == ["0", "0"]
     assert second.gpu == "1"
     assert LocalExecutor(9, gpus=[0, 1], jobs_per_gpu=3).limit == 6
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("vitlab.sweeps.local._visible_gpus", lambda: ["0", "1"])
+    with pytest.raises(VitlabError, match=r"hydra.launcher.gpus has 7, which is not there \(there are: 0, 1\)"):
+        LocalExecutor(4, gpus=[1, 7])
 
 
 def test_the_first_job_runs_alone_until_its_memory_is_known_and_the_others_fit_beside_it(start, tmp_path, monkeypatch):

@@ -16,7 +16,8 @@ def test_a_search_runs_its_trials_and_goes_on_with_more(command, quick, sweeps, 
 
     forgotten = command("train", f"sweep.resume={folder}")
     assert forgotten.returncode == 1
-    assert "is a search; add what it was begun with: hydra/sweeper=optuna optimizer.lr=tag(log" in forgotten.stderr
+    assert "is a search; add what it was begun with: hydra/sweeper=optuna" in forgotten.stderr
+    assert "hydra.sweeper.n_trials=3 'optimizer.lr=tag(log,interval(1e-4,1e-1))' model.depth=1,2" in forgotten.stderr
     other = command("train", *SEARCH, "model.depth=1,3", *quick[1:], f"sweep.resume={folder}")
     assert "is another search: it was optimizer.lr=tag" in other.stderr
     more = command("train", *SEARCH, *space, "hydra.sweeper.n_trials=4", f"sweep.resume={folder}")
@@ -30,6 +31,8 @@ def test_a_search_runs_its_trials_and_goes_on_with_more(command, quick, sweeps, 
     [
         (["model.depth=1"], "has nothing to search"),
         (["model.depth=1,2", "sweep.plan=true"], "it has no plan"),
+        (["model.depth=1,2", "sweep.retry=maybe"], "sweep.retry=maybe is neither true nor false"),
+        (["model.depth=1,2", "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0 is no whole number from 1 up"),
         (["model.depth=1,2", "hydra/launcher=basic"], "runs with hydra/launcher=local, slurm or ray"),
         (["model.depth=1,2", "+hydra.sweeper.samples=3"], "hydra/sweeper=optuna: "),
         (["model.depth=1,2", "+hydra.launcher.at_ones=3"], "hydra/launcher=local: "),

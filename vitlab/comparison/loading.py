@@ -129,7 +129,9 @@ def _not_begun(folder: Path) -> Iterator[tuple[str, str]]:
         return
     for job in jobs:
         if isinstance(job, dict) and not (folder / str(job.get("folder")) / "config.yaml").exists():
-            yield str(job.get("folder")), str(job.get("reason") or job.get("state"))
+            state = job.get("state")
+            reason = "its config.yaml is gone" if state == "done" else job.get("reason") or state
+            yield str(job.get("folder")), str(reason)
 
 
 def _name_apart(runs: list[Run]) -> None:

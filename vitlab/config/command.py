@@ -144,11 +144,12 @@ def _legal_keys(config_name: str, wrong: str, arguments: Sequence[str]) -> list[
     overrides = [a for a in arguments if "=" in a and not a.startswith("-") and not a.startswith(wrong)]
     groups = [str(folder.relative_to(conf_dir())) for folder in conf_dir().glob("**/") if folder != conf_dir()]
     GlobalHydra.instance().clear()
-    try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
-            return [*groups, *_keys(OmegaConf.to_container(hydra.compose(config_name, overrides)))]
-    except HydraException:
-        return groups
+    with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
+        try:
+            cfg = hydra.compose(config_name, overrides)
+        except HydraException:  # the rest is no config of one run either: lists of a sweep
+            cfg = hydra.compose(config_name)
+    return [*groups, *_keys(OmegaConf.to_container(cfg))]
 
 
 def _keys(plain: Any, prefix: str = "") -> Iterator[str]:

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from vitlab.errors import VitlabError
 
-_PLAIN = re.compile(r"[A-Za-z_][\w./:-]*( [\w./:-]+)*")
+_PLAIN = re.compile(r"[A-Za-z_][\w./:-]*( [\w./:-]+)*", re.ASCII)
 _NO_WORDS = ("true", "false", "null", "nan", "inf")
 
 Choices = list[dict[str, str]]
@@ -134,6 +134,6 @@ def _refuse_twice(axes: Sequence[Choices]) -> None:
         keys = {key for way in axis for key in way}
         if twice := sorted(seen & keys):
             raise VitlabError(
-                f"{twice[0]} is swept twice: leave it out on the command line or under sweep.zip, sweep.jobs"
+                f"{twice[0]} is given twice: leave one out, on the command line or under sweep.zip, sweep.jobs"
             )
         seen |= keys

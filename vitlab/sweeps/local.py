@@ -33,7 +33,7 @@ class LocalExecutor:
         jobs_per_gpu: places on each GPU.
 
     Raises:
-        VitlabError: a number that is not positive.
+        VitlabError: a number that is not positive, or a GPU that is not there.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LocalExecutor:
         for name, number in (("at_once", at_once), ("threads", threads), ("jobs_per_gpu", jobs_per_gpu)):
             if number != "auto" and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
                 raise VitlabError(f"hydra.launcher.{name}={number} is not auto and no whole number from 1 up")
-        places = [gpu for _ in range(jobs_per_gpu) for gpu in (_visible_gpus() if gpus == "auto" else map(str, gpus))]
+        places = [gpu for _ in range(jobs_per_gpu) for gpu in _chosen(gpus)]
         cores = joblib.cpu_count()
         self._measure = at_once == "auto"
         self.limit = max(1, min(jobs, len(places) or cores)) if at_once == "auto" else at_once
@@ -153,6 +153,20 @@ class LocalJob:
 def _own_environment() -> dict[str, str]:
     """The launcher's, without W&B's own process, which each job starts for itself."""
     return {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+
+
+def _chosen(gpus: Sequence[int] | Literal["auto"]) -> list[str]:
+    """The names of the GPUs to use."""
+    if gpus != "auto" and not gpus:
+        return []  # without asking torch, whose import takes longer than the rest of the launcher's start
+    visible = _visible_gpus()
+    if gpus == "auto":
+        return visible
+    for gpu in map(str, gpus):
+        if gpu not in visible:
+            there = ", ".join(visible) or "none"
+            raise VitlabError(f"hydra.launcher.gpus has {gpu}, which is not there (there are: {there})")
+    return [str(gpu) for gpu in gpus]
 
 
 def _visible_gpus() -> list[str]:

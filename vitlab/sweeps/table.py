@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import TextIO
+from typing import Literal, TextIO
 
 import rich.console
 from rich.live import Live
@@ -74,8 +74,9 @@ class SweepTable:
         table = Table(
             title=f"{os.path.relpath(self._manifest.folder)}  {_counted(self._manifest)}", title_justify="left"
         )
-        for name in ("job", "overrides", "epoch", "val accuracy", "state", "left"):
-            table.add_column(name, justify="left" if name in ("overrides", "state") else "right", no_wrap=True)
+        for name, width in {"job": 3, "overrides": 8, "epoch": 5, "val accuracy": 7, "state": 7, "left": 7}.items():
+            justify: Literal["left", "right"] = "left" if name in ("overrides", "state") else "right"
+            table.add_column(name, justify=justify, no_wrap=True, min_width=width)
         running = {one.job.number: one for one in active}
         for job in self._shown(running.keys()):
             one = running.get(job.number)
