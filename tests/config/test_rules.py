@@ -85,6 +85,7 @@ def test_mup_is_refused_without_adam(compose, optimizer):
     ("override", "message"),
     [
         ("scheduler.floor=1.5", "scheduler.floor=1.5 is not allowed: a share of the learning rate"),
+        ("model.grad_checkpointing=2", "model.grad_checkpointing=2 is neither true nor false"),
         ("model.depthwise_shortcut=2", "model.depthwise_shortcut=2 is neither true nor false"),
         ("model.num_registers=-1", "model.num_registers=-1 is not a whole number from 0 up; try 0"),
         ("model.patch_drop=1.0", "model.patch_drop=1.0 is not allowed: a rate lies in"),

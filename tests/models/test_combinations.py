@@ -22,6 +22,7 @@ SETTINGS = {
     "model.num_registers": [0, 2],
     "model.layer_scale": ["null", 0.1],
     "model.depthwise_shortcut": ["false", "true"],
+    "model.grad_checkpointing": ["false", "true"],
     "model.pool_before_norm": ["false", "true"],
     "model.drop_path": [0.0, 0.3],
     "model.patch_drop": [0.0] * 9 + [0.25],

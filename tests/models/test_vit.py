@@ -374,3 +374,28 @@ def test_a_part_of_one_s_own_needs_no_change_here(make_vit):
             return torch.zeros_like(tokens)
 
     assert make_vit(mlp=Identity)(torch.randn(1, 3, 8, 8)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("freeze", ["0", "1"])
+def test_blocks_computed_anew_give_the_same_gradients_and_keep_less(vit, freeze):
+    def run(anew):
+        torch.manual_seed(2)
+        settings = [f"model.grad_checkpointing={anew}", f"model.freeze={freeze}"]
+        model = vit("vit_tiny", 32, 4, *settings, *(f"model.{rate}=0.2" for rate in ("mlp_drop", "drop_path")))
+        randomise(model.train())
+        kept = {}
+
+        def keep(tensor):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = model(torch.ones(8, 3, 32, 32)).square().sum()
+        loss.backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}, sum(kept.values())
+
+    (once, all_kept), (again, few_kept) = run("false"), run("true")
+    assert once.keys() == again.keys()
+    for name, grad in once.items():
+        assert torch.equal(grad, again[name]), name
+    assert few_kept < 0.4 * all_kept

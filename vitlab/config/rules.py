@@ -30,6 +30,7 @@ _NOT_NEGATIVE = ("optimizer.weight_decay",)
 _CLOSED_SHARES = ("scheduler.floor",)
 _SWITCHES = (
     *("model.class_token", "model.distillation_token", "model.depthwise_shortcut", "model.pool_before_norm"),
+    "model.grad_checkpointing",
     *("model.allow_mismatch", "optimizer.nesterov"),
 )
 _DURATIONS = ("validate_every", "save_every", "log_every", "patience")

@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vitlab.models.convert import load_weights
 from vitlab.models.drop import Dropout, PatchDrop, drop_path_rates
@@ -61,6 +62,8 @@ class ViT(nn.Module):
         mlp_drop: rate of dropout in the MLP.
         drop_path: rate at which a branch of the last block is left out.
         drop_path_schedule: ``linear`` or ``constant`` over the depth.
+        grad_checkpointing: whether the backward pass computes each block anew, so that the forward pass keeps nothing
+            of it but its input (Chen et al. 2016, "Training deep nets with sublinear memory cost").
         weights: a file of weights to begin with, or the name of a model; see ``vitlab.models.convert.load``.
         allow_mismatch: whether weights may lack parts of the model, or hold more.
         freeze: how many of the first blocks stay as loaded, with all that comes before them; ``all`` but the head.
@@ -108,6 +111,7 @@ class ViT(nn.Module):
         mlp_drop: float = 0.0,
         drop_path: float = 0.0,
         drop_path_schedule: str = "linear",
+        grad_checkpointing: bool = False,
         weights: str | None = None,
         allow_mismatch: bool = False,
         freeze: int | str = 0,
@@ -128,7 +132,7 @@ class ViT(nn.Module):
         def token(count: int) -> nn.Parameter:
             return nn.Parameter(torch.zeros(1, count, embed_dim))
 
-        self.embed_dim = embed_dim
+        self.embed_dim, self.grad_checkpointing = embed_dim, grad_checkpointing
         self.patch_embed = patch_embed(
             image_size=image_size, patch_size=patch_size, channels=channels, embed_dim=embed_dim
         )
@@ -193,8 +197,9 @@ class ViT(nn.Module):
                 and not their mean.
         """
         tokens = self._embed(self.patch_embed(images))  # [B, T, D]
+        recomputed = self.grad_checkpointing and torch.is_grad_enabled()
         for block in self.blocks:
-            tokens = block(tokens, mask)  # [B, T, D]
+            tokens = checkpoint(block, tokens, mask, use_reentrant=False) if recomputed else block(tokens, mask)
         return self._classify(self._summarise(tokens), tokens, both_heads)
 
     def forward_stages(self, images: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
