@@ -46,9 +46,9 @@ def main() -> None:
     ours, least = times["vitlab.train trainer.max_steps=1"], times["import torch, one step of AdamW"]
     lines += [
         "",
-        "The last is a whole run of digits: it reads them, builds the ViT, counts its FLOPs, trains one step, validates,",
-        f"saves and tests. It takes {times_faster(ours, least):.2f} times as long as the line before it: the first step of",
-        "any optimizer of torch imports torch's compiler, whether it is used or not.",
+        "The last is a whole run of digits: it reads them, builds the ViT, counts its FLOPs, trains one step,",
+        f"validates, saves and tests: {times_faster(ours, least):.2f} times as long as the line before it. The",
+        "first step of any optimizer imports torch's compiler, whether it is used or not.",
     ]
     write("startup", "\n".join(lines))
 
