@@ -34,7 +34,7 @@ from vitlab.tracking.console import Console
 from vitlab.tracking.fanout import Fanout
 from vitlab.tracking.records import Records
 
-_TRAIN, _VAL, _BATCH, _ROUNDS, _WORKERS = 2048, 512, 128, 9, 2
+_TRAIN, _VAL, _BATCH, _ROUNDS, _WORKERS = 2048, 512, 128, 8, 2
 _MICRO = Size("vit_micro at 32 px", 32, 4, 64, 4, 4, 10)
 _MEAN, _STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
 _BYTES = np.random.default_rng(0).integers(0, 256, (_TRAIN + _VAL, 32, 32, 3), dtype=np.uint8)
