@@ -81,7 +81,7 @@ def _torchvision(name: str) -> Callable[[], object]:
 def _timm(name: str) -> Callable[[], object]:
     from timm.data.transforms_factory import create_transform
 
-    strong = {"auto_augment": "rand-m9-mstd0.5-inc1", "re_prob": 0.25} if name == "strong" else {"color_jitter": None}
+    strong = {"auto_augment": "rand-m9", "re_prob": 0.25} if name == "strong" else {"color_jitter": None}
     transform = create_transform(32, is_training=True, mean=_MEAN, std=_STD, **strong)
     loader = DataLoader(_Images([Image.fromarray(image) for image in _BYTES], transform), _BATCH, shuffle=True)
     return lambda: _drain(images for images, _ in loader)

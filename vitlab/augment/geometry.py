@@ -31,12 +31,9 @@ class PadCrop:
         batch, _, height, width = images.shape
         border = int(self.padding * width + 0.5)
         padded = F.pad(images, [border] * 4)  # [B, C, H + 2 border, W + 2 border]
-        corner = send(rng.integers(0, 2 * border + 1, (2, batch)), images.device)  # rows and columns, [2, B]
-        rows = corner[0, :, None] + torch.arange(height, device=images.device)  # [B, H]
-        columns = corner[1, :, None] + torch.arange(width, device=images.device)  # [B, W]
-        which = torch.arange(batch, device=images.device)
-        moved = padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # [B, H, W, C]
-        return moved.permute(0, 3, 1, 2).contiguous()
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [B, C, places, places, H, W], a view of the borders
+        row, column = send(rng.integers(0, 2 * border + 1, (2, batch)), images.device)  # [B] each
+        return windows[torch.arange(batch, device=images.device), :, row, column]
 
 
 class HorizontalFlip:
