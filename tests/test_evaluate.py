@@ -1,7 +1,14 @@
 import json
+import shutil
+import subprocess
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
+
+from vitlab.evaluation.corruptions import CORRUPTIONS
+from vitlab.evaluation.report import write
 
 pytestmark = pytest.mark.slow
 
@@ -20,14 +27,70 @@ def test_from_anywhere_the_figures_are_those_of_the_run(run, command, tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     done = command("evaluate", f"run={run}", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
-    assert f"test: accuracy {summary['test_accuracy']:.2%}" in done.stdout
-    found = json.loads((run / "evaluation.json").read_text())
+    assert f"test accuracy {summary['test_accuracy']:.2%} (95 % interval" in done.stdout
+    found = json.loads((run / "evaluation/test/evaluation.json").read_text())
     assert found["accuracy"] == summary["test_accuracy"]
     assert found["loss"] == pytest.approx(summary["test_loss"])
     assert not list(elsewhere.iterdir())
 
     done = command("evaluate", f"run={run}", "split=val", "batch_size=7", cwd=elsewhere)
-    assert f"val: accuracy {summary['val_accuracy']:.2%}" in done.stdout
+    assert f"val accuracy {summary['val_accuracy']:.2%}" in done.stdout
+    assert (run / "evaluation/val/report.html").exists()
+
+
+def test_robustness_and_mirror_images_are_told_apart(run, command):
+    done = command("evaluate", "run=run", "robustness=true", "mirror=true", "batch_size=64", "robustness_images=100")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((run / "evaluation/test/evaluation.json").read_text())
+    assert found["images_damaged"] == 128  # whole batches
+    assert {len(found["robustness"][name]) for name in CORRUPTIONS} == {5}
+    assert found["mirrored"]["accuracy"] != found["accuracy"]  # a digit in the mirror is another
+    assert "corruptions made on the fly" in done.stdout
+    assert {path.name for path in (run / "evaluation/test").iterdir()} == {
+        *("evaluation.json", "report.html", "report.md"),
+        *("classes.png", "confusion.png", "reliability.png", "robustness.png"),
+    }
+
+
+def test_another_set_of_data_is_a_check_of_transfer(run, command, tmp_path):
+    draw = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label in range(10):
+            folder = tmp_path / "pictures" / split / str(label)
+            folder.mkdir(parents=True)
+            for number in range(12):
+                Image.fromarray(draw.integers(0, 256, (8, 8)).astype(np.uint8)).save(folder / f"{number}.png")
+    other = ["data=image_folder", "data.root=pictures", "data.image_size=8", "data.channels=1"]
+    other += ["data.mean=[0.5]", "data.std=[0.5]"]
+    done = command("evaluate", "run=run", *other)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((run / "evaluation/image_folder-test/evaluation.json").read_text())
+    assert found["images"] == 120
+    assert found["accuracy"] < 0.3
+    refused = command("evaluate", "run=run", *other, "data.image_size=16")
+    assert refused.returncode == 1
+    assert "its image_size is 16, and the run's 8" in refused.stderr
+
+
+@pytest.mark.browser
+def test_the_page_shows_its_pictures_and_no_markup_of_strangers(run, command, tmp_path):
+    evil = "<script>document.title='hacked'</script>"
+    assert command("evaluate", "run=run").returncode == 0
+    found = json.loads((run / "evaluation/test/evaluation.json").read_text())
+    found["title"] = found["classes"][0]["class"] = evil
+    write(found, tmp_path / "report", "a command")
+    text = (tmp_path / "report/report.html").read_text()
+    assert evil not in text
+    assert evil not in (tmp_path / "report/report.md").read_text()
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    shown = subprocess.run(
+        [browser, *options, tmp_path / "report/report.html"], capture_output=True, text=True, timeout=120
+    )
+    assert "<title>&lt;script&gt;" in shown.stdout
+    assert shown.stdout.count("<img") == 3
 
 
 @pytest.mark.parametrize(
@@ -37,6 +100,8 @@ def test_from_anywhere_the_figures_are_those_of_the_run(run, command, tmp_path):
         (["run=run", "split=tset"], "split=tset is not one of train, val, test"),
         (["run=run", "checkpoint=worst"], "checkpoint=worst is not one of best, last"),
         (["run=run", "batch_size=0"], "batch_size=0"),
+        (["run=run", "robustness=perhaps"], "robustness=perhaps is neither true nor false"),
+        (["run=run", "data=cifar10", "data_root=nowhere"], "CIFAR10 cannot be read from data.root=nowhere"),
         (["run=run", "device=tpu"], "device=tpu"),
         (["run=."], "holds no run"),
         ([], "run"),

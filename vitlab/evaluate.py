@@ -1,16 +1,24 @@
-"""``python -m vitlab.evaluate``: the figures of a finished run, from nothing but its folder."""
+"""``python -m vitlab.evaluate``: what a finished run can do, from nothing but its folder."""
 
+import math
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vitlab import provenance
-from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
-from vitlab.config.rules import refuse_illegal, whole_number
+from vitlab.config.rules import whole_number
 from vitlab.errors import VitlabError
-from vitlab.runs import open_run, write_json
+from vitlab.trained import Trained, choose, load_trained
 
-_SPLITS, _CHECKPOINTS = ("train", "val", "test"), ("best", "last")
+if TYPE_CHECKING:  # torch is imported only once there is something to evaluate
+    from vitlab.data.image_data import ImageData
+
+_SPLITS = ("train", "val", "test")
 
 
 def main() -> None:
@@ -19,63 +27,110 @@ def main() -> None:
 
 
 def evaluate(cfg: DictConfig) -> float:
-    """Evaluate a checkpoint of a run on one split, print the figures and keep them in ``evaluation.json``.
+    """Evaluate a checkpoint of a run on one split, say what was found, and keep it in the folder of the run.
 
     Returns:
         The accuracy, a fraction.
 
     Raises:
-        VitlabError: there is no such run, checkpoint or split, or its data are not to be had.
+        VitlabError: there is no such run, checkpoint or split, its data are not to be had, or the other data have
+            other images or classes.
     """
-    for key, legal in (("split", _SPLITS), ("checkpoint", _CHECKPOINTS)):
-        if cfg[key] not in legal:
-            raise VitlabError(f"{key}={cfg[key]} is not one of {', '.join(legal)}")
-    whole_number(cfg, "batch_size", 1)
-    if cfg.run is None:
-        raise VitlabError("run= is missing: it names the folder of a run, as in run=outputs/DATE/TIME")
-    run = open_run("run", cfg.run)
-    settings = saved.load(run)
+    _refuse_illegal(cfg)
+    trained = load_trained(choose(cfg), cfg.checkpoint, cfg.allow_targets)
     if cfg.data_root is not None:
-        settings.data.root = cfg.data_root
-    refuse_illegal(settings, [])
+        (cfg if cfg.get("data") else trained.settings).data.root = cfg.data_root
 
-    from vitlab.engine.checkpoint import load_weights, read
-    from vitlab.engine.device import pick_device
-    from vitlab.engine.evaluate import evaluate as evaluate_model
-    from vitlab.engine.precision import Precision
-    from vitlab.engine.snapshot import weights_to_evaluate
     from vitlab.engine.stop import GracefulStop
+    from vitlab.evaluation.report import PAGE, write
+    from vitlab.evaluation.words import sentences
+
+    with GracefulStop() as stop, stop.at_once():
+        found = _found(cfg, trained, stop)
+    folder = trained.run.path / "evaluation" / _name(cfg)
+    command = " ".join(["python -m vitlab.evaluate", *HydraConfig.get().overrides.task])
+    try:
+        write(found, folder, command)
+    except OSError as error:
+        raise VitlabError(f"{folder} cannot be written: {error.strerror or error}") from error
+    print("\n".join(sentences(found)))
+    print(f"{os.path.relpath(folder / PAGE)} shows it")
+    accuracy: float = found["accuracy"]
+    return accuracy
+
+
+def _refuse_illegal(cfg: DictConfig) -> None:
+    if cfg.split not in _SPLITS:
+        raise VitlabError(f"split={cfg.split} is not one of {', '.join(_SPLITS)}")
+    for key in ("batch_size", "robustness_images"):
+        whole_number(cfg, key, 1)
+    for key in ("robustness", "mirror"):
+        if not isinstance(cfg[key], bool):
+            raise VitlabError(f"{key}={cfg[key]} is neither true nor false")
+
+
+def _name(cfg: DictConfig) -> str:
+    """Of the folder: each split, checkpoint and set of data has its own."""
+    other = HydraConfig.get().runtime.choices.get("data") if cfg.get("data") else None
+    parts = [other, cfg.split, cfg.checkpoint if cfg.checkpoint != "best" else None]
+    return "-".join(str(part) for part in parts if part)
+
+
+def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
+    from vitlab.engine.device import device_name, pick_device
+    from vitlab.engine.precision import Precision
+    from vitlab.evaluation import measures
+    from vitlab.evaluation.predictions import Predictions, Predictor
+    from vitlab.evaluation.robustness import robustness
+    from vitlab.evaluation.speed import speed
 
     with refusals_of("device"):
         device = pick_device(cfg.device)
-    path = run.checkpoints / f"{cfg.checkpoint}.pt"
-    state = read(path)
-    data = build(settings, "data", cfg.allow_targets)
-    provenance.refuse_other_data(run, data.hashes())
-    model = build(saved.from_checkpoint(settings), "model", cfg.allow_targets)
-    load_weights(model, weights_to_evaluate(state), path)
+    settings = trained.settings
+    own: ImageData = build(settings, "data", cfg.allow_targets)
+    provenance.refuse_other_data(trained.run, own.hashes())
+    data = _other_data(cfg, own) if cfg.get("data") else own
     augment = build(settings, "augment", cfg.allow_targets)
-    batches = data.batches(cfg.split, batch_size=cfg.batch_size, device=device, seed=settings.seed, shuffle=False)
-    precision = Precision(settings.trainer.precision, device)
-    with GracefulStop() as stop, stop.at_once():
-        found = evaluate_model(model.to(device), batches, augment, precision, stop)
-    assert found is not None
-    write_json(
-        run.path / "evaluation.json",
-        {
-            "split": cfg.split,
-            "checkpoint": cfg.checkpoint,
-            "step": state["step"],
-            "accuracy": found.accuracy,
-            "loss": found.loss,
-            "images": found.images,
-        },
-    )
-    print(
-        f"{cfg.split}: accuracy {found.accuracy:.2%}, loss {found.loss:.4f} on {found.images:,} images, "
-        f"with the weights of step {state['step']} ({path.name})"
-    )
-    return found.accuracy
+    predictor = Predictor(trained.model.to(device), augment, Precision(settings.trainer.precision, device), stop)
+
+    def batches(data: "ImageData", split: str, limit: int | None = None) -> Any:
+        own = {"batch_size": cfg.batch_size, "device": device, "seed": settings.seed}
+        return data.batches(split, **own, shuffle=limit is not None, limit=limit)
+
+    predictions = predictor.on(batches(data, cfg.split))
+    temperature = measures.temperature(predictor.on(batches(own, "val")))
+    cooled = Predictions(predictions.logits / temperature, predictions.labels)
+    found: dict[str, Any] = {
+        "title": f"{trained.run.path.name}: {_name(cfg)}",
+        "split": cfg.split,
+        "checkpoint": cfg.checkpoint,
+        "step": trained.step,
+        "device": device_name(device),
+        **measures.measures(predictions),
+        "calibrated": {"temperature": temperature, "fitted_on": "val", **measures.measures(cooled)},
+        "classes": measures.by_class(predictions, data.spec.class_names),
+        "confusion": measures.confusion(predictions),
+        "reliability": [asdict(one) for one in measures.reliability(predictions)],
+        "speed": speed(predictor, (data.spec.channels, data.spec.image_size, data.spec.image_size), cfg.batch_size),
+    }
+    if cfg.mirror:
+        found["mirrored"] = measures.measures(predictor.on(batches(data, cfg.split), mirrored=True))
+    if cfg.robustness:
+        some = batches(data, cfg.split, math.ceil(cfg.robustness_images / cfg.batch_size))
+        clean = predictor.on(some)
+        found["images_damaged"], found["accuracy_of_these"] = len(clean.labels), clean.accuracy
+        found["robustness"] = robustness(predictor, some, settings.model.patch_size, settings.seed)
+    return found
+
+
+def _other_data(cfg: DictConfig, own: "ImageData") -> "ImageData":
+    """Another set, whose images and classes the model can take."""
+    data: ImageData = build(cfg, "data", cfg.allow_targets)
+    for name in ("image_size", "channels", "num_classes"):
+        ours, theirs = getattr(own.spec, name), getattr(data.spec, name)
+        if ours != theirs:
+            raise VitlabError(f"data: its {name} is {theirs}, and the run's {ours}; name a set like the run's own")
+    return data
 
 
 if __name__ == "__main__":

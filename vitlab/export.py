@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab import __version__, provenance
-from vitlab.config import saved
-from vitlab.config.build import build
 from vitlab.config.command import run_command
-from vitlab.config.rules import refuse_illegal, whole_number
-from vitlab.errors import VitlabError, did_you_mean
-from vitlab.runs import RunFolder, open_run
+from vitlab.config.rules import whole_number
+from vitlab.errors import VitlabError, did_you_mean, first_line
+from vitlab.runs import RunFolder
+from vitlab.trained import choose, load_trained
 
 if TYPE_CHECKING:  # torch is imported only once there is something to export
     from torch import nn
 
     from vitlab.exports.about import About, Predict
 
-_CHECKPOINTS = ("best", "last")
 _FOLDER = "export"
 _OPSETS = (17, 24)
 _TOLERANCE = 1e-4  # of the greatest logit
@@ -75,29 +73,18 @@ def export(cfg: DictConfig) -> float:
         VitlabError: there is no such run, checkpoint or format, a package is missing, the format has no such model,
             or what was written does not compute the same; nothing is then left behind.
     """
-    for key, legal in (("format", tuple(FORMATS)), ("checkpoint", _CHECKPOINTS)):
-        if cfg[key] not in legal:
-            raise VitlabError(f"{key}={cfg[key]} is not one of {', '.join(legal)}{did_you_mean(str(cfg[key]), legal)}")
+    if cfg.format not in FORMATS:
+        hint = did_you_mean(str(cfg.format), FORMATS)
+        raise VitlabError(f"format={cfg.format} is not one of {', '.join(FORMATS)}{hint}")
     whole_number(cfg, "opset", *_OPSETS)
-    if cfg.run is None:
-        raise VitlabError("run= is missing: it names the folder of a run, as in run=outputs/DATE/TIME")
-    run = open_run("run", cfg.run)
-    settings = saved.load(run)
-    refuse_illegal(settings, [])
+    run = choose(cfg)
     refuse_missing(cfg.format)
     path = _place(cfg, run)
-
-    from vitlab.engine.checkpoint import load_weights, read
-    from vitlab.engine.snapshot import weights_to_evaluate
-
-    checkpoint = run.checkpoints / f"{cfg.checkpoint}.pt"
-    state = read(checkpoint)
-    model = build(saved.from_checkpoint(settings), "model", cfg.allow_targets)
-    load_weights(model, weights_to_evaluate(state), checkpoint)
-    about = _about(settings, run, state["step"])
-    difference = _write_checked(model.eval(), path, about, cfg)
+    trained = load_trained(run, cfg.checkpoint, cfg.allow_targets)
+    about = _about(trained.settings, run, trained.step)
+    difference = _write_checked(trained.model, path, about, cfg)
     print(
-        f"{path}: the weights of step {state['step']} ({checkpoint.name}) as {cfg.format}, "
+        f"{path}: the weights of step {trained.step} ({cfg.checkpoint}.pt) as {cfg.format}, "
         f"checked on random images: greatest difference {difference:.1e} of the greatest logit"
     )
     return difference
@@ -172,7 +159,7 @@ def _write_checked(model: "nn.Module", path: Path, about: "About", cfg: DictConf
     except OSError as error:
         raise VitlabError(f"{path} cannot be written: {error.strerror or error}") from error
     except Exception as error:  # an exporter that meets what it does not know fails in its own way
-        raise VitlabError(f"format={cfg.format} failed ({type(error).__name__}: {_first_line(error)})") from error
+        raise VitlabError(f"format={cfg.format} failed ({type(error).__name__}: {first_line(error)})") from error
     finally:
         _remove(temporary)
         with suppress(OSError):  # only if it is empty
@@ -222,10 +209,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 if __name__ == "__main__":

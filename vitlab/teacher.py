@@ -8,8 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
-from vitlab.errors import VitlabError
+from vitlab.errors import VitlabError, first_line
 from vitlab.runs import open_run
+from vitlab.trained import load_trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,20 +72,8 @@ def build_objective(cfg: DictConfig, allow: Sequence[str]) -> tuple[Any, dict[st
 def _build_teacher(cfg: DictConfig, allow: Sequence[str]) -> "nn.Module":
     given = cfg.objective.teacher
     if not isinstance(given, DictConfig):
-        return _from_run(str(given), allow)
+        return load_trained(open_run("objective.teacher", str(given)), "best", allow).model
     model: nn.Module = build(OmegaConf.create({"objective.teacher": given}), "objective.teacher", allow)
-    return model
-
-
-def _from_run(path: str, allow: Sequence[str]) -> "nn.Module":
-    from vitlab.engine.checkpoint import BEST, load_weights, read
-    from vitlab.engine.snapshot import weights_to_evaluate
-
-    run = open_run("objective.teacher", path)
-    settings = saved.from_checkpoint(saved.load(run))
-    model: nn.Module = build(settings, "model", allow)
-    checkpoint = run.checkpoints / BEST
-    load_weights(model, weights_to_evaluate(read(checkpoint)), checkpoint)
     return model
 
 
@@ -101,7 +90,7 @@ def _refuse_misfit(teacher: "nn.Module", cfg: DictConfig) -> None:
             logits = teacher(torch.zeros(1, data.channels, data.image_size, data.image_size))
         except (RuntimeError, ValueError, TypeError) as error:
             shape = f"{data.channels} x {data.image_size} x {data.image_size}"
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise VitlabError(f"objective.teacher cannot see images of {shape}: {reason}") from error
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != (1, data.num_classes):

@@ -12,7 +12,7 @@ from vitlab.errors import VitlabError, did_you_mean
 
 # Settings that say where and how a run was done, and not what it is.
 _NO_DIFFERENCE = (
-    *("seed", "resume", "sweep", "tracker", "allow_targets", "data.root", "data.num_workers"),
+    *("seed", "resume", "sweep", "tracker", "allow_targets", "allow_changed_data", "data.root", "data.num_workers"),
     *("trainer.device", "trainer.log_every", "trainer.save_every", "hydra"),
 )
 _LESS_IS_BETTER = ("loss", "seconds", "parameters", "flops", "grad_norm")

@@ -12,36 +12,25 @@ from vitlab.comparison.effects import Effect, interactions, main_effects
 from vitlab.comparison.pareto import COSTS, front
 from vitlab.comparison.statistics import difference
 from vitlab.comparison.words import points
+from vitlab.pictures import COLOURS, STYLE, saved, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008), told apart by colour-blind people too; black and yellow left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C564B")
 _MOST_CURVES = len(COLOURS)
 _MOST_PAIRS = 6
 _LONGEST_NAME, _LONGEST_LEVEL = 60, 20
 _MOST_ON_FRONT = 4
 _LOG_FROM = 30  # so many times the least cost is the greatest
-_STYLE: dict[Any, Any] = {
-    "figure.dpi": 120,
-    "font.size": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 13,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "legend.frameon": False,
-}
 
 
 def draw(comparison: Comparison, folder: Path) -> list[Path]:
     """Write the pictures into ``folder``: curves, main effects, interactions, accuracy against cost."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
-        return [_saved(figure, folder / f"{name}.png") for name, figure in _figures(comparison)]
+    with mpl.rc_context(STYLE):
+        return [saved(figure, folder / f"{name}.png") for name, figure in _figures(comparison)]
 
 
 def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
@@ -56,24 +45,9 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, "Figure"]]:
         yield "costs", _costs(comparison)
 
 
-def _saved(figure: "Figure", path: Path) -> Path:
-    figure.savefig(path, bbox_inches="tight", facecolor="white")
-    return path
-
-
-def _panels(count: int, width: float = 4.6, height: float = 3.8, most: int = 3) -> "tuple[Figure, list[Axes]]":
-    """A figure without pyplot, which would keep it alive, and its ``count`` axes."""
-    from matplotlib.figure import Figure
-
-    columns = min(count, most)
-    rows = math.ceil(count / columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
-
-
 def _curves(comparison: Comparison) -> "Figure":
     """Validation accuracy by epoch: the mean of the seeds, and their range as a band."""
-    figure, (axes,) = _panels(1, width=8, height=4.6)
+    figure, (axes,) = subplots(1, width=8, height=4.6)
     groups = comparison.groups
     shown = groups if len(groups) <= _MOST_CURVES else [*groups[: _MOST_CURVES - 1], groups[-1]]
     for colour, group in zip(COLOURS, shown, strict=False):
@@ -100,7 +74,7 @@ def mean_curve(group: Group) -> tuple[Any, Any, Any, Any]:
 
 
 def _effects(comparison: Comparison, effects: list[Effect]) -> "Figure":
-    figure, panels = _panels(len(effects))
+    figure, panels = subplots(len(effects))
     factor = 100 if comparison.is_share else 1
     for axes, effect in zip(panels, effects, strict=True):
         means = [factor * effect.intervals[level].mean for level in effect.levels]
@@ -137,7 +111,7 @@ def effect_title(comparison: Comparison, effect: Effect) -> str:
 
 def _interactions(comparison: Comparison) -> "Figure":
     pairs = interactions(comparison)[:_MOST_PAIRS]
-    figure, panels = _panels(len(pairs))
+    figure, panels = subplots(len(pairs))
     factor = 100 if comparison.is_share else 1
     for axes, (first, second, means) in zip(panels, pairs, strict=True):
         levels = comparison.levels(first)
@@ -164,7 +138,7 @@ def _costs(comparison: Comparison) -> "Figure":
     from matplotlib.ticker import EngFormatter
 
     known = [cost for cost in COSTS if all(group.figure(cost) is not None for group in comparison.groups)]
-    figure, panels = _panels(max(1, len(known)))
+    figure, panels = subplots(max(1, len(known)))
     factor = 100 if comparison.is_share else 1
     means = [comparison.interval(group).mean for group in comparison.groups]
     for axes, cost in zip(panels, known, strict=False):

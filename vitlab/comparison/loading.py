@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from vitlab.config import saved
 from vitlab.errors import VitlabError, did_you_mean
-from vitlab.runs import SWEEP_FILE, RunFolder
+from vitlab.runs import RunFolder, read_sweep
 
 Row = dict[str, float | None]
 
@@ -124,8 +124,8 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _not_begun(folder: Path) -> Iterator[tuple[str, str]]:
     """Jobs of a sweep that left no run: illegal ones, and those that were never started."""
     try:
-        jobs = json.loads((folder / SWEEP_FILE).read_text())["jobs"]
-    except (OSError, ValueError, KeyError, TypeError):
+        jobs = read_sweep(folder)["jobs"]
+    except (OSError, ValueError, LookupError, TypeError):
         return
     for job in jobs:
         if isinstance(job, dict) and not (folder / str(job.get("folder")) / "config.yaml").exists():

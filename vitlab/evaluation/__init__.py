@@ -1,0 +1,1 @@
+"""What a trained model can do: measures, calibration, robustness, and the report that shows them."""

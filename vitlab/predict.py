@@ -1,0 +1,134 @@
+"""``python -m vitlab.predict``: what a trained model sees in images of any size and mode."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig
+
+from vitlab.config.build import build, refusals_of
+from vitlab.config.command import run_command
+from vitlab.config.rules import whole_number
+from vitlab.errors import VitlabError
+from vitlab.runs import write_json
+from vitlab.trained import Trained, choose, load_trained
+
+if TYPE_CHECKING:  # torch is imported only once there is something to predict
+    from vitlab.evaluation.predictions import Predictor
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+_MOST_SHOWN = 3  # files that could not be read, by name
+
+
+def main() -> None:
+    """The command line."""
+    run_command(predict, "predict")
+
+
+def predict(cfg: DictConfig) -> None:
+    """Write the classes and probabilities of images as CSV, JSON and a contact sheet.
+
+    Raises:
+        VitlabError: there is no such run or image, or the folder cannot be written; or, when the others are done, some
+            files are no images.
+    """
+    for key in ("top", "batch_size"):
+        whole_number(cfg, key, 1)
+    run, paths = choose(cfg), list(_paths(cfg.images))
+    folder = Path(str(cfg.output)).expanduser()
+    trained = load_trained(run, cfg.checkpoint, cfg.allow_targets)
+    rows, broken = _predicted(cfg, trained, paths)
+    try:
+        _write(rows, folder, cfg.top)
+    except OSError as error:
+        raise VitlabError(f"output={cfg.output} cannot be written: {error.strerror or error}") from error
+    for row in rows[:10]:
+        seen = ", ".join(f"{name} {share:.1%}" for name, share in row["classes"])
+        print(f"{row['image']}: {seen}")
+    if len(rows) > 10:
+        print(f"and {len(rows) - 10} more")
+    if rows:
+        print(f"{os.path.relpath(folder)}: predictions.csv, predictions.json, contact_sheet.png")
+    if broken:
+        shown = "; ".join(broken[:_MOST_SHOWN]) + ("; …" if len(broken) > _MOST_SHOWN else "")
+        raise VitlabError(f"{len(broken)} of {len(paths)} files are left out: {shown}")
+
+
+def _paths(images: Any) -> Iterator[Path]:
+    """The files that ``images=`` names, those of a folder in the order of their names."""
+    if images is None:
+        raise VitlabError("images= is missing: it names a file, a folder or a list of them, as in images=holiday")
+    for one in images if isinstance(images, ListConfig) else [images]:
+        path = Path(str(one)).expanduser()
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+            if not found:
+                raise VitlabError(f"images={one}: there is no image in this folder ({', '.join(_ENDINGS)})")
+            yield from found
+        elif path.exists():
+            yield path
+        else:
+            raise VitlabError(f"images={one}: there is no such file or folder")
+
+
+def _predicted(cfg: DictConfig, trained: Trained, paths: list[Path]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each image, and what is wrong with the files that are none."""
+    import torch
+
+    from vitlab.data.decode import decode
+
+    predictor = _predictor(cfg, trained)
+    settings = trained.settings.data
+    rows: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for start in range(0, len(paths), cfg.batch_size):
+        read, images = [], []
+        for path in paths[start : start + cfg.batch_size]:
+            try:
+                images.append(torch.from_numpy(decode(path, settings.image_size, settings.channels).copy()))
+                read.append(path)
+            except ValueError as error:
+                broken.append(str(error))
+        if not read:
+            continue
+        shares = predictor.logits(torch.stack(images).to(predictor.precision.device)).softmax(dim=1).cpu()
+        best, labels = shares.topk(min(cfg.top, shares.shape[1]), dim=1)
+        for path, of_image, numbers in zip(read, best.tolist(), labels.tolist(), strict=True):
+            names = [trained.class_names[number] for number in numbers]
+            rows.append({"image": str(path), "classes": list(zip(names, of_image, strict=True))})
+    return rows, broken
+
+
+def _predictor(cfg: DictConfig, trained: Trained) -> "Predictor":
+    from vitlab.engine.device import pick_device
+    from vitlab.engine.precision import Precision
+    from vitlab.engine.stop import GracefulStop
+    from vitlab.evaluation.predictions import Predictor
+
+    with refusals_of("device"):
+        device = pick_device(cfg.device)
+    augment = build(trained.settings, "augment", cfg.allow_targets)
+    precision = Precision(trained.settings.trainer.precision, device)
+    return Predictor(trained.model.to(device), augment, precision, GracefulStop())
+
+
+def _write(rows: list[dict[str, Any]], folder: Path, top: int) -> None:
+    if not rows:
+        return
+    from vitlab.evaluation.contact_sheet import contact_sheet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "predictions.json", {"images": rows})
+    count = min(top, len(rows[0]["classes"]))
+    header = ["image", *(f"{kind}_{place}" for place in range(1, count + 1) for kind in ("class", "probability"))]
+    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([row["image"], *(value for pair in row["classes"] for value in pair)] for row in rows)
+    contact_sheet(rows, folder / "contact_sheet.png")
+
+
+if __name__ == "__main__":
+    main()
