@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.side_by_side import machine, ratio
+from benchmarks.side_by_side import machine, ratio, written
 from vitlab.models.attention.full import Attention
 from vitlab.models.attention.linear import LinearAttention
 from vitlab.models.attention.patterns import LocalAttention
@@ -47,4 +47,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with written("attention"):
+        main()

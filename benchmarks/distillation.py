@@ -5,14 +5,13 @@ student three times in each way, all through the command line on the same share 
 """
 
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import mean, stdev
 
-import torch
+from benchmarks.side_by_side import machine, written
 
 SEEDS = (0, 1, 2)
 SHARED = [
@@ -43,7 +42,7 @@ def train(folder: Path, pictures: str, *overrides: str) -> float:
 def main() -> None:
     """Train all and print the table."""
     pictures = sys.argv[1]
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}, CPU\n")
+    print(f"{machine()}\n")
     with tempfile.TemporaryDirectory() as folder:
         teacher = Path(folder) / "teacher"
         print(f"Teacher ({' '.join(TEACHER)}): {train(teacher, pictures, *TEACHER):.1f} %\n")
@@ -66,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with written("distillation"):
+        main()

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.side_by_side import machine, ratio
+from benchmarks.side_by_side import machine, ratio, written
 from vitlab.models.attention.full import Attention
 from vitlab.models.block import PreNormBlock
 from vitlab.models.layout import TokenLayout
@@ -45,4 +45,5 @@ def run(block: PreNormBlock, tokens: Tensor, whole: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with written("drop_path"):
+        main()

@@ -29,7 +29,10 @@ from benchmarks.side_by_side import in_turns, machine, times_faster, write
 from vitlab.assembly import assemble
 from vitlab.config.compose import conf_dir, register_resolvers
 from vitlab.data.source import Files, Pixels, Request, pixels
+from vitlab.duration import RunLength
+from vitlab.engine.contracts import Tracker
 from vitlab.engine.stop import GracefulStop
+from vitlab.engine.trainer import Trainer
 from vitlab.tracking.console import Console
 from vitlab.tracking.fanout import Fanout
 from vitlab.tracking.records import Records
@@ -44,7 +47,7 @@ _LABELS = np.random.default_rng(1).integers(0, 10, _TRAIN + _VAL)
 def main() -> None:
     """Measure and write the table."""
     with tempfile.TemporaryDirectory() as folder:
-        contestants = {"vitlab": _ours(Path(folder)), **{name: loop.epoch for name, loop in _loops(folder).items()}}
+        contestants = {"vitlab": _vitlab(Path(folder)), **{name: loop.epoch for name, loop in _loops(folder).items()}}
         times = in_turns(contestants, _ROUNDS)
     lines = [f"{machine()}; {peers.versions()}; {_WORKERS} workers for the peers' loaders", ""]
     lines += [f"{_MICRO.name}, {_TRAIN} + {_VAL} images, batch {_BATCH}; median of {_ROUNDS} rounds in turns", ""]
@@ -68,7 +71,8 @@ class RandomImages:
         return splits, tuple("0123456789")
 
 
-def _ours(folder: Path) -> Callable[[], object]:
+def ours(folder: Path) -> Trainer:
+    """The trainer of vitlab for this run, whose checkpoints go into ``folder``."""
     register_resolvers()
     settings = [
         "data=cifar10",
@@ -80,15 +84,20 @@ def _ours(folder: Path) -> Callable[[], object]:
     settings += ["~data.source", "+data.source._target_=benchmarks.epoch.RandomImages", "allow_targets=[benchmarks]"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("train", settings)
-    trainer = assemble(cfg, folder / "checkpoints", GracefulStop()).trainer
+    return assemble(cfg, folder / "checkpoints", GracefulStop()).trainer
+
+
+def one_more(trainer: Trainer, tracker: Tracker) -> None:
+    """Train for one more epoch, and validate, log and save."""
     steps = len(trainer.train_batches)
-    console = Console(trainer.length, io.StringIO())
+    trainer.length = RunLength(trainer.step + steps, steps)
+    trainer.fit(tracker)
 
-    def epoch() -> None:
-        trainer.length = type(trainer.length)(trainer.step + steps, steps)
-        trainer.fit(Fanout(Records(folder), console, []))
 
-    return epoch
+def _vitlab(folder: Path) -> Callable[[], object]:
+    trainer = ours(folder)
+    tracker = Fanout(Records(folder), Console(trainer.length, io.StringIO()), [])
+    return lambda: one_more(trainer, tracker)
 
 
 class _Images(Dataset[tuple[object, int]]):

@@ -1,9 +1,12 @@
 """Timing several ways of doing the same, in turns, so that a busy machine slows all of them alike."""
 
+import io
 import platform
 import re
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from statistics import median
 
@@ -55,9 +58,30 @@ def machine() -> str:
     return f"{device}, {threads}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
+@contextmanager
+def written(name: str) -> Iterator[None]:
+    """What is printed within goes into RESULTS.md too, if all goes well."""
+    printed = _Printed()
+    with redirect_stdout(printed):
+        yield
+    _put(name, printed.getvalue())
+
+
+class _Printed(io.StringIO):
+    """Keeps what it shows."""
+
+    def write(self, text: str) -> int:
+        sys.__stdout__.write(text)  # type: ignore[union-attr]
+        return super().write(text)
+
+
 def write(name: str, text: str) -> None:
     """Print ``text``, and put it into RESULTS.md as the section of ``python -m benchmarks.NAME``."""
     print(text)
+    _put(name, text)
+
+
+def _put(name: str, text: str) -> None:
     title = f"## `python -m benchmarks.{name}`\n"
     content = RESULTS.read_text() if RESULTS.exists() else "# Results\n"
     head, *sections = re.split(r"(?m)^(?=## )", content)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from statistics import median
 
-from benchmarks.side_by_side import machine
+from benchmarks.side_by_side import machine, written
 
 _ROUNDS = 4
 _JOBS = 4
@@ -42,4 +42,5 @@ def _seconds(folder: str, *arguments: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with written("sweep"):
+        main()

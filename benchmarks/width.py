@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmarks.side_by_side import machine
+from benchmarks.side_by_side import machine, written
 from vitlab.analysis.coordinate_check import activation_changes, growth
 from vitlab.models.attention.full import Attention
 from vitlab.models.block import PreNormBlock
@@ -82,4 +82,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with written("width"):
+        main()

@@ -12,6 +12,7 @@ from typing import Any
 from vitlab.errors import VitlabError, did_you_mean
 
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep: its jobs and what became of them
+SWEEP_CHANGES = "sweep.jsonl"  # beside it while the sweep runs: what has changed since, a line for each change
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,24 @@ def open_sweep(key: str, path: str | Path) -> Path:
         VitlabError: there is no such folder, or it holds no sweep.
     """
     return _open(key, path, "sweep", SWEEP_FILE)
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """What the sweep in ``folder`` has written of its jobs, as it wrote it: with the changes since, in their order.
+
+    Raises:
+        OSError: there is none.
+        ValueError, KeyError, TypeError, IndexError: it is not the work of a sweep.
+    """
+    content: dict[str, Any] = json.loads((folder / SWEEP_FILE).read_text())
+    changes = folder / SWEEP_CHANGES
+    lines = changes.read_text().split("\n")[:-1] if changes.exists() else []  # the last may be torn
+    jobs: list[dict[str, Any]] = content["jobs"]
+    for job in map(json.loads, lines):
+        if job["number"] == len(jobs):
+            jobs.append(job)
+        jobs[job["number"]] = job
+    return content
 
 
 def _open(key: str, path: str | Path, kind: str, file: str) -> Path:

@@ -14,10 +14,16 @@ from vitlab.data.source import Pixels, Request
 CPU = torch.device("cpu")
 
 
-@given(st.integers(1, 200), st.integers(0, 5), st.integers(0, 5), st.integers(1, 4))
-def test_an_epoch_shows_each_image_once_to_one_of_the_processes(count, seed, epoch, world_size):
-    shards = [epoch_order(count, seed, epoch, True, rank, world_size) for rank in range(world_size)]
-    assert sorted(np.concatenate(shards)) == list(range(count))
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 5), st.integers(1, 4))
+def test_processes_share_the_very_batches_of_one(count, batch_size, epoch, world_size):
+    whole = list(Plan(np.arange(count), batch_size, 0, True).epoch(epoch, 0))
+    assert sorted(np.concatenate(whole)) == list(range(count))
+    ranks = [Plan(np.arange(count), batch_size, 0, True, None, rank, world_size) for rank in range(world_size)]
+    for number, (batch, *shares) in enumerate(zip(whole, *(plan.epoch(epoch, 0) for plan in ranks), strict=True)):
+        assert all(plan.images_in(number) == len(batch) for plan in ranks)
+        counted = [share[: len(range(rank, len(batch), world_size))] for rank, share in enumerate(shares)]
+        assert sorted(np.concatenate(counted)) == sorted(batch)
+        assert all(len(share) for share in shares)  # none may be missing when they meet
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -72,7 +78,14 @@ def test_a_limit_shortens_the_epoch():
 def test_processes_share_the_epoch():
     ranks = [batches(rank=rank, world_size=2) for rank in range(2)]
     assert sorted(chain(*(chain(*shown(r, 0)) for r in ranks))) == list(range(10))
-    assert [r.num_images for r in ranks] == [5, 5]
+    assert [r.num_images for r in ranks] == [10, 10]
+    assert [r.images_in(2) for r in ranks] == [2, 2]
+
+
+def test_the_numbers_of_a_batch_are_those_of_its_images():
+    for rank in range(2):
+        share = batches(indices=np.array([9, 3, 5, 0, 7, 2, 8]), rank=rank, world_size=2)
+        assert [share.numbers(1, batch) for batch in range(2)] == shown(share, 1)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_what_does_not_fit_into_memory_is_left_in_its_files(read, write_folder):
     root = write_folder(WHOLE)
     files, _ = read(root, memory_limit=11 * 3 * 32 * 32 - 1)
     assert isinstance(files["train"], Files)
-    assert [path.name for path in files["train"].paths[:2]] == ["000.png", "001.png"]
+    assert [path.name for path in list(files["train"].paths)[:2]] == ["000.png", "001.png"]
     assert isinstance(read(root, memory_limit=11 * 3 * 32 * 32)[0]["train"], Pixels)
 
 

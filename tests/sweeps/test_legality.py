@@ -1,6 +1,8 @@
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from vitlab.config.compose import conf_dir, register_resolvers
 from vitlab.errors import VitlabError
@@ -15,6 +17,28 @@ def legality():
 
 def test_a_legal_job_is_not_refused(legality):
     assert legality.refusal(["model.depth=2", "tracker=none"]) is None
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=3", "model.depth=2"],
+        ["model=vit_tiny", "model.depth=2", "model/attention=window", "++model.attention.window_size=4"],
+        ["optimizer.lr=0.1", "optimizer=sgd", "optimizer.momentum=0.5"],
+        ["~tracker.project", "tracker=wandb"],
+        ["experiment=seed_cifar10", "data=digits", "model.embed_dim=96"],
+        ["trainer.epochs=2", "trainer.epochs=3", "hydra.job.chdir=false"],
+        ["++model.odd=1", "allow_targets=[a,b]"],
+    ],
+)
+def test_a_job_is_composed_as_hydra_composes_it(legality, overrides):
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
+    for seed in range(2):  # the second finds the files read
+        ours = [*overrides, f"seed={seed}"]
+        theirs = loader.load_configuration("train", ours, RunMode.RUN)
+        assert OmegaConf.to_container(legality._load(ours)) == {
+            key: value for key, value in OmegaConf.to_container(theirs).items() if key not in ("hydra", "sweep")
+        }
 
 
 @pytest.mark.parametrize(

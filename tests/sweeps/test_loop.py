@@ -32,6 +32,7 @@ time.sleep(60)"""
 
 def loop(manifest, scripts, at_once=2, jobs=None):
     """A loop whose jobs do what ``scripts`` say, by number; and what it showed."""
+    manifest.save()
     shown = []
 
     def command(job, goes_on):

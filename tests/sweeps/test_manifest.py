@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -13,6 +14,49 @@ def test_what_was_saved_is_read_again(manifest):
     again = read(manifest.folder)
     assert again == manifest
     assert [job.number for job in again.by_state("pending")] == [0, 2]
+
+
+def test_changes_are_read_with_what_was_saved_before_them(manifest):
+    manifest.save()
+    written = (manifest.folder / "sweep.json").read_bytes()
+    for state in ("running", "failed"):
+        manifest.jobs[1].state = state
+        manifest.note(manifest.jobs[1])
+    manifest.jobs.append(new_job(3, ["a=1"], ["a=1"]))
+    manifest.note(manifest.jobs[3])
+    assert (manifest.folder / "sweep.json").read_bytes() == written
+    assert read(manifest.folder) == manifest
+    manifest.save()
+    assert not (manifest.folder / "sweep.jsonl").exists()
+    assert read(manifest.folder) == manifest
+
+
+@pytest.mark.parametrize("cut", range(1, 60))
+def test_a_change_that_was_torn_is_as_if_it_had_not_been_made(manifest, cut):
+    manifest.save()
+    manifest.jobs[0].state = "done"
+    manifest.note(manifest.jobs[0])
+    before = copy.deepcopy(manifest)
+    manifest.jobs[2].state = "done"
+    manifest.note(manifest.jobs[2])
+    changes = manifest.folder / "sweep.jsonl"
+    changes.write_bytes(changes.read_bytes()[:-cut])
+    assert read(manifest.folder) == before
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "odd", '{"number": 7}', '{"number": "0"}', '{"number": 0, "folder": 1}'])
+def test_strange_changes_are_named(manifest, line):
+    manifest.save()
+    (manifest.folder / "sweep.jsonl").write_text(line + "\n")
+    with pytest.raises(VitlabError, match=r"sweep.json cannot be read as the jobs of a sweep"):
+        read(manifest.folder)
+
+
+def test_a_change_is_one_line_however_many_jobs_there_are(tmp_path):
+    manifest = Manifest(tmp_path, [new_job(number, [f"seed={number}"], [f"seed={number}"]) for number in range(500)])
+    manifest.save()
+    manifest.note(manifest.jobs[250])
+    assert (tmp_path / "sweep.jsonl").read_text().count("\n") == 1
 
 
 def test_a_folder_is_named_after_what_is_the_job_s_own_and_stays_a_folder_name():

@@ -40,6 +40,7 @@ class Legal:
 def search(tmp_path):
     def made(*typed, legal=(), manifest=None, **settings):
         manifest = manifest or Manifest(tmp_path / "sweep")
+        manifest.save()
         return manifest, Trials(manifest, parsed(*typed), {}, Legal(*legal), **{**SETTINGS, **settings})
 
     return made

@@ -18,7 +18,7 @@ from vitlab.data.source import Files, Pixels, Request
 _ORDER = 0  # a stream of random numbers of its own, apart from the augmentation
 
 
-def epoch_order(count: int, seed: int, epoch: int, shuffle: bool, rank: int = 0, world_size: int = 1) -> np.ndarray:
+def epoch_order(count: int, seed: int, epoch: int, shuffle: bool) -> np.ndarray:
     """The order of ``count`` images in one epoch: a pure function of its arguments.
 
     Args:
@@ -26,13 +26,11 @@ def epoch_order(count: int, seed: int, epoch: int, shuffle: bool, rank: int = 0,
         seed: of the run.
         epoch: from 0.
         shuffle: whether to shuffle at all.
-        rank, world_size: which process of how many; each gets every ``world_size``-th image.
 
     Returns:
         Indices int64 into the N images.
     """
-    order = np.random.default_rng((seed, _ORDER, epoch)).permutation(count) if shuffle else np.arange(count)
-    return order[rank::world_size]
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count) if shuffle else np.arange(count)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class Plan:
         seed: of the run.
         shuffle: whether each epoch has an order of its own.
         limit: batches an epoch at most, or None for all.
-        rank, world_size: which process of how many.
+        rank, world_size: which process of how many. The batches are the same for any number of them; each process
+            gets every ``world_size``-th image of every batch.
     """
 
     indices: np.ndarray
@@ -58,19 +57,34 @@ class Plan:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        whole = -(-len(self.indices[self.rank :: self.world_size]) // self.batch_size)
+        whole = -(-len(self.indices) // self.batch_size)
         return whole if self.limit is None else min(whole, self.limit)
 
     @property
     def num_images(self) -> int:
-        """Images an epoch."""
-        return min(len(self.indices[self.rank :: self.world_size]), len(self) * self.batch_size)
+        """Images an epoch, of all processes."""
+        return min(len(self.indices), len(self) * self.batch_size)
 
-    def epoch(self, epoch: int) -> np.ndarray:
-        """Indices into the store, in the order of one epoch: int64 [num_images]."""
-        order = epoch_order(len(self.indices), self.seed, epoch, self.shuffle, self.rank, self.world_size)
-        indices: np.ndarray = self.indices[order][: self.num_images]
-        return indices
+    def images_in(self, batch: int) -> int:
+        """Images in batch number ``batch``, of all processes."""
+        return min(self.batch_size, self.num_images - batch * self.batch_size)
+
+    def numbers(self, epoch: int, batch: int) -> list[int]:
+        """Indices into the store, this process's share of one batch."""
+        numbers: list[int] = next(self.epoch(epoch, batch)).tolist()
+        return numbers
+
+    def epoch(self, epoch: int, start: int) -> Iterator[np.ndarray]:
+        """Indices into the store, this process's share of each batch of one epoch from batch ``start`` on: int64 [B].
+
+        A batch that is too small for all processes gives those without a share its first image, not to be counted: no
+        process may be missing when they meet.
+        """
+        order = self.indices[epoch_order(len(self.indices), self.seed, epoch, self.shuffle)][: self.num_images]
+        for begin in range(start * self.batch_size, len(order), self.batch_size):
+            batch = order[begin : begin + self.batch_size]
+            share = batch[self.rank :: self.world_size]
+            yield share if len(share) else batch[:1]
 
 
 class MemoryBatches:
@@ -90,10 +104,19 @@ class MemoryBatches:
         """Batches an epoch."""
         return len(self.plan)
 
+    def images_in(self, batch: int) -> int:
+        """Images in batch number ``batch``, of all processes."""
+        return self.plan.images_in(batch)
+
+    def numbers(self, epoch: int, batch: int) -> list[int]:
+        """Numbers in the store of this process's images in one batch."""
+        return self.plan.numbers(epoch, batch)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Images uint8 [B, C, H, W] and labels int64 [B] on the device, from batch ``start`` on."""
-        order = torch.from_numpy(self.plan.epoch(epoch)).to(self.pixels.images.device)
-        for index in torch.split(order, self.plan.batch_size)[start:]:
+        order = list(self.plan.epoch(epoch, start))
+        shares = torch.from_numpy(np.concatenate(order)).to(self.pixels.images.device) if order else torch.empty(0)
+        for index in torch.split(shares, [len(share) for share in order]):
             images, labels = self.pixels.images[index], self.pixels.labels[index]
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
@@ -118,20 +141,23 @@ class StreamBatches:
         """Batches an epoch."""
         return len(self.plan)
 
+    def images_in(self, batch: int) -> int:
+        """Images in batch number ``batch``, of all processes."""
+        return self.plan.images_in(batch)
+
+    def numbers(self, epoch: int, batch: int) -> list[int]:
+        """Numbers in the store of this process's images in one batch."""
+        return self.plan.numbers(epoch, batch)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Images uint8 [B, C, H, W] and labels int64 [B] on the device, from batch ``start`` on.
 
         Raises:
             OSError: an image cannot be decoded; it is named.
         """
-        order = self.plan.epoch(epoch)
-        batches = [
-            order[begin : begin + self.plan.batch_size].tolist()
-            for begin in range(start * self.plan.batch_size, len(order), self.plan.batch_size)
-        ]
         loader = DataLoader(
             self.dataset,
-            sampler=batches,
+            sampler=(share.tolist() for share in self.plan.epoch(epoch, start)),
             batch_size=None,  # the dataset takes whole batches
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",

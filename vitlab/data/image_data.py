@@ -1,5 +1,6 @@
 """A data set: where its images come from, how they are split, and how they come in batches."""
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -127,5 +128,10 @@ class ImageData:
 def _digest_of(store: Pixels | Files) -> str:
     if isinstance(store, Pixels):
         return digest(store.images.numpy(), store.labels.numpy())
-    files = "\n".join(f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in store.paths)
-    return digest(np.frombuffer(files.encode(errors="surrogateescape"), np.uint8), store.labels.numpy())
+    listing = bytearray()
+    for number in range(len(store.paths)):
+        relative = store.paths.relative(number)
+        name = "/".join(relative.split(os.sep)[-2:])  # noqa: PTH206 -- for millions
+        size = os.stat(os.path.join(store.paths.root, relative)).st_size  # noqa: PTH116, PTH118 -- for millions
+        listing += f"\n{name} {size}".encode(errors="surrogateescape")
+    return digest(np.frombuffer(listing[1:], np.uint8), store.labels.numpy())

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vitlab.data.decode import decode
+from vitlab.data.paths import Paths
 from vitlab.data.source import Files, Pixels, Request
 
 _SPLITS = ("train", "val", "test")
@@ -95,19 +96,28 @@ def _is_class(path: Path) -> bool:
 
 def _list(folder: Path, names: tuple[str, ...]) -> Files:
     """Paths and labels, class by class, each in the order of its names."""
-    endings = set(Image.registered_extensions())
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        inside = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in endings and p.is_file())
+    paths, counts = Paths(folder), []
+    for name in names:
+        inside = sorted(_images_below(folder, name), key=lambda path: path.split(os.sep))  # noqa: PTH206
         if not inside:
             raise ValueError(f"the class folder {folder / name} holds no images")
-        paths += inside
-        labels += [label] * len(inside)
-    return Files(paths, torch.tensor(labels))
+        paths.extend(inside)
+        counts.append(len(inside))
+    return Files(paths, torch.arange(len(names)).repeat_interleave(torch.tensor(counts)))
 
 
-def _key(paths: Iterable[Path], folder: Path, shape: tuple[int, ...]) -> str:
+def _images_below(folder: Path, name: str) -> Iterator[str]:
+    """From ``folder`` on, every file in its folder ``name`` and in those inside that Pillow may read."""
+    endings = tuple(Image.registered_extensions())
+    above = len(str(folder / "x")) - 1
+    for inside, _, files in os.walk(folder / name):
+        for file in files:
+            path = os.path.join(inside, file)  # noqa: PTH118 -- of millions of files, a Path each takes minutes
+            if file.lower().endswith(endings) and os.path.isfile(path):  # noqa: PTH113
+                yield path[above:]
+
+
+def _key(paths: Paths, folder: Path, shape: tuple[int, ...]) -> str:
     """A name that changes with any file's place, name, size or time, and with what is wanted of them."""
     # Unpacked archives of uncompressed images may agree in all but the place: without it test could be read as train.
     sha = hashlib.sha256(f"{_FORMAT} {shape} {folder.resolve()}".encode(errors="surrogateescape"))
@@ -117,7 +127,7 @@ def _key(paths: Iterable[Path], folder: Path, shape: tuple[int, ...]) -> str:
     return sha.hexdigest()
 
 
-def _decode_all(paths: list[Path], shape: tuple[int, ...], description: str) -> np.ndarray:
+def _decode_all(paths: Paths, shape: tuple[int, ...], description: str) -> np.ndarray:
     """uint8 [N, C, H, W], decoded by as many threads as there are cores: Pillow works outside of Python's lock."""
     array = np.empty(shape, dtype=np.uint8)
     _, channels, image_size, _ = shape

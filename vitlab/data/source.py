@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitlab.data.paths import Paths
+
 
 @dataclass(frozen=True)
 class Request:
@@ -41,7 +43,7 @@ class Pixels:
 class Files:
     """Images that are decoded when they are needed: N paths, and their labels int64 [N]."""
 
-    paths: list[Path]
+    paths: Paths
     labels: Tensor
 
 

@@ -1,6 +1,7 @@
 """CIFAR, MNIST, Fashion-MNIST and SVHN, as torchvision downloads and reads them."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _PLACES = {
     "SVHN": "train_32x32.mat and test_32x32.mat",
 }
 # How torchvision says that a set is not there, or not whole.
-_UNREADABLE = (RuntimeError, ValueError, AssertionError)
+_UNREADABLE = (RuntimeError, ValueError, AssertionError, UnpicklingError)
 
 
 class TorchvisionSet:

@@ -51,7 +51,8 @@ def grid_of(sweep: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def varied(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     """Of the overrides of each job, those that not all jobs share."""
-    return [[text for text in job if not all(text in other for other in jobs)] for job in jobs]
+    shared = set[str]().union(*jobs[:1]).intersection(*jobs)
+    return [[text for text in job if text not in shared] for job in jobs]
 
 
 def is_of_the_sweep(override: Override) -> bool:

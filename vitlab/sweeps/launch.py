@@ -73,6 +73,7 @@ def run(manifest: Manifest, jobs: Jobs, executor: Executor, config: DictConfig) 
         Loop(manifest, jobs, executor, partial(_command, _base(config), manifest), table.show).run()
     finally:
         table.close()
+        manifest.save()
         report(manifest)
     if told := log_summary(manifest, config.allow_targets):
         print(told)

@@ -136,7 +136,7 @@ class Loop:
                 job.attempts += 1
                 running = self._executor.start(self._command(job, goes_on), self._manifest.log(job), {})
             job.state, job.reason, job.reference = "running", None, running.reference
-            self._manifest.save()
+            self._manifest.note(job)
             self._active.append(Active(job, running, Progress(run), time.monotonic()))
 
     def _next(self) -> Job | None:
@@ -166,7 +166,7 @@ class Loop:
             self._again.append(job)
         job.reference = ""
         self._active.remove(active)
-        self._manifest.save()
+        self._manifest.note(job)
         if job.state != "pending":
             self._jobs.ended(job, active.progress)
 
@@ -181,8 +181,8 @@ class Loop:
         for active in self._active:
             active.running.kill()
             active.job.state, active.job.reason = "interrupted", "killed before it had saved"
+            self._manifest.note(active.job)
         self._active = []
-        self._manifest.save()
 
 
 class _Elsewhere:

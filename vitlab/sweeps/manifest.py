@@ -1,14 +1,16 @@
-"""What a sweep's folder knows of its jobs: ``sweep.json``, rewritten whole with every change."""
+"""What a sweep's folder knows of its jobs: ``sweep.json``, and a line in ``sweep.jsonl`` for each change since."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitlab.config.compose import folder_name
 from vitlab.errors import VitlabError
-from vitlab.runs import SWEEP_FILE, RunFolder, write_json
+from vitlab.runs import SWEEP_CHANGES, SWEEP_FILE, RunFolder, read_sweep, write_json
 
 STATES = ("pending", "running", "done", "failed", "interrupted", "illegal", "pruned")
 _SHOWN_DIFFERENCES = 5
@@ -46,24 +48,41 @@ class Job:
 
 @dataclass
 class Manifest:
-    """All jobs of the sweep in ``folder``; every change is on the disk when ``save`` returns."""
+    """All jobs of the sweep in ``folder``; every change is on the disk when ``save`` or ``note`` returns."""
 
     folder: Path
     jobs: list[Job] = field(default_factory=list)
     search: list[str] | None = None  # the command line of a search, which thinks of its jobs as it goes
 
     def save(self) -> None:
-        """Write the file: a reader sees the old one or the new one.
+        """Write all jobs: a reader sees the old file or the new one.
 
         Raises:
             VitlabError: it cannot be written.
         """
-        try:
+        with self._writing(SWEEP_FILE):
             self.folder.mkdir(parents=True, exist_ok=True)
             search = {"search": self.search} if self.search is not None else {}
             write_json(self.folder / SWEEP_FILE, {**search, "jobs": [asdict(job) for job in self.jobs]})
+            (self.folder / SWEEP_CHANGES).unlink(missing_ok=True)
+
+    def note(self, job: Job) -> None:
+        """Write what has changed of one job: a line, so that a change costs the same in a sweep of any size.
+
+        Raises:
+            VitlabError: it cannot be written.
+        """
+        with self._writing(SWEEP_CHANGES), (self.folder / SWEEP_CHANGES).open("a") as file:
+            file.write(json.dumps(asdict(job)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise VitlabError(f"{self.folder / SWEEP_FILE} cannot be written: {error.strerror or error}") from error
+            raise VitlabError(f"{self.folder / name} cannot be written: {error.strerror or error}") from error
 
     def run(self, job: Job) -> RunFolder:
         """The run folder of ``job``."""
@@ -105,9 +124,9 @@ def read(folder: Path) -> Manifest:
         VitlabError: there is none, or it cannot be read.
     """
     try:
-        content = json.loads((folder / SWEEP_FILE).read_text())
+        content = read_sweep(folder)
         return Manifest(folder, [_job(entry) for entry in content["jobs"]], content.get("search"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise VitlabError(f"{folder / SWEEP_FILE} cannot be read as the jobs of a sweep: {error}") from error
 
 

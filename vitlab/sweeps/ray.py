@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.engine.stop import STOP_AT_EOF
-from vitlab.errors import VitlabError
+from vitlab.errors import VitlabError, first_line
 
 _STOPPED, _KILLED = 128 + signal.SIGTERM, 128 + signal.SIGKILL
 _FROM_HERE = ("PYTHONPATH", "WANDB_", "HF_", "TORCH_")  # of the launcher's environment, by their beginnings
@@ -192,4 +192,4 @@ def _why_not(address: str | None, error: BaseException) -> str:
         return f"Ray at {address} wants a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to its file"
     if address == "auto" and "any running Ray" in str(error):
         return "no Ray cluster runs on this machine; `ray start --head` begins one, and address=null one for this sweep"
-    return f"Ray at {address or 'this machine'} cannot be used: {str(error).splitlines()[0]}"
+    return f"Ray at {address or 'this machine'} cannot be used: {first_line(error)}"

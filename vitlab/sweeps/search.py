@@ -124,7 +124,7 @@ class Trials:
             self._study.tell(trial, state=TrialState.PRUNED)
         self._trials[number] = trial
         self._manifest.jobs.append(job)
-        self._manifest.save()
+        self._manifest.note(job)
         return job
 
     def _of_earlier(self) -> dict[int, Trial]:
