@@ -10,7 +10,7 @@ import torch
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 
-pytest_plugins = ["finished_runs"]
+pytest_plugins = ["finished_runs", "slurm_cluster"]
 
 torch.set_num_threads(2)
 

@@ -24,7 +24,17 @@ def override(option: Path) -> str:
 
 def test_no_file_is_overlooked():
     assert len(OPTIONS) == sum(1 for _ in conf_dir().rglob("*.yaml")) - len(COMMANDS)
-    assert COMMANDS == ["evaluate", "explain", "export", "plan", "train"]
+    assert COMMANDS == [
+        "evaluate",
+        "explain",
+        "export",
+        "plan",
+        "predict",
+        "reproduce",
+        "sync",
+        "train",
+        "verify_resume",
+    ]
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if not is_hidden(o)], ids=str)
@@ -73,9 +83,11 @@ def test_flips_are_left_out_where_they_change_the_meaning(compose):
         assert cfg.data.horizontal_flip is False
 
 
-def test_an_overlay_never_sets_a_key_inside_a_part_that_can_be_swapped(compose):
+def test_an_overlay_sets_only_keys_that_every_option_of_a_swappable_part_has(compose):
     parts = ("patch_embed", "position", "attention", "mlp", "norm", "pool", "init")
-    for option in OPTIONS:
-        if option.parts[0] == "experiment":
-            cfg = OmegaConf.load(conf_dir() / option)
-            assert not [part for part in parts if part in (cfg.get("model") or {})], option
+    for overlay in (option for option in OPTIONS if option.parts[0] == "experiment"):
+        model = OmegaConf.load(conf_dir() / overlay).get("model") or {}
+        for part in (part for part in parts if part in model):
+            for option in (conf_dir() / "model" / part).glob("[!_]*.yaml"):
+                takes = compose([f"model/{part}={option.stem}"]).model[part]
+                assert model[part].keys() <= takes.keys(), (overlay, option)

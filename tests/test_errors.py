@@ -1,6 +1,6 @@
 import pickle
 
-from vitlab.errors import Interrupted, VitlabError, did_you_mean
+from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
 
 
 def test_the_nearest_legal_names_are_offered():
@@ -19,3 +19,10 @@ def test_an_interruption_is_not_swallowed_by_except_exception():
 def test_errors_survive_pickling():
     assert str(pickle.loads(pickle.dumps(VitlabError("model.depth=0")))) == "model.depth=0"
     assert pickle.loads(pickle.dumps(Interrupted(2))).signum == 2
+
+
+def test_the_first_line_of_an_error_is_short_and_never_empty():
+    assert first_line(ValueError("one\ntwo")) == "one"
+    assert first_line(ValueError()) == "ValueError"
+    assert first_line(ValueError(" \n")) == "ValueError"
+    assert len(first_line(ValueError("x" * 1000))) == 200

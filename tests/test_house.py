@@ -19,15 +19,15 @@ GROUP_PACKAGES = {
     "tracker": "vitlab.tracking",
 }
 FLOORS = [
-    {"errors", "duration", "runs", "provenance", "config"},
+    {"errors", "duration", "runs", "provenance", "config", "pictures"},
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
-    {"analysis", "exports"},
+    {"analysis", "exports", "evaluation", "trained"},
     {"comparison", "teacher"},
     {"assembly"},
     {"sweeps"},
-    {"train", "evaluate", "explain", "export", "compare"},
-    {"plan"},
+    {"train", "evaluate", "explain", "export", "compare", "predict"},
+    {"plan", "verify_resume", "reproduce", "sync"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from wandb_file import read_run
 
+from vitlab.config.compose import conf_dir
 from vitlab.engine.checkpoint import read
 
 pytestmark = pytest.mark.slow  # each test starts the command in processes of its own
@@ -21,6 +22,7 @@ EVERYTHING = (  # whatever draws random numbers or has a state
     "model.mlp_drop=0.1",
     "model.drop_path=0.2",
     "model.patch_drop=0.25",
+    "trainer.patch_drop_until=0.6 of run",
     "model/patch_embed=conv_stem",  # batch norm, whose averages are state too
     "model.layer_decay=0.9",
     "augment=strong",
@@ -29,6 +31,7 @@ EVERYTHING = (  # whatever draws random numbers or has a state
     "optimizer=muon",
     "trainer.batch_size=128",
 )
+EXPERIMENTS = {"seed_cifar10": 3_583_306, "cpu_cifar10": 174_850}  # and the parameters that they train
 
 
 def rows(folder):
@@ -129,7 +132,7 @@ def test_a_sweep_is_three_jobs_three_folders_and_three_runs_in_one_group(command
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_stopped_by_a_signal_and_resumed_it_ends_as_if_it_had_never_stopped(command, quick, tmp_path, number):
     tracked = [q for q in quick if q != "tracker=none"]
     arguments = [*tracked, *EVERYTHING, "trainer.epochs=12", "trainer.log_every=3 steps", "scheduler.warmup=5 steps"]
@@ -323,7 +326,21 @@ def test_a_folder_of_pictures_is_counted_and_trained_on(command, quick, pictures
     assert "was trained on other data: images/test changed" in changed.stderr
 
 
-@pytest.mark.parametrize("experiment", ["seed_cifar10"])
+def test_a_run_that_was_killed_before_it_had_a_config_can_be_started_again(command, quick, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "summary.json").write_text('{"status": "running"}')
+    done = command("train", *quick, "trainer.max_steps=1", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    again = command("train", *quick, "trainer.max_steps=1", "hydra.run.dir=run")
+    assert again.returncode == 1
+    assert "holds a run already" in again.stderr
+
+
+def test_every_experiment_is_tried_below():
+    assert {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_a_step(command, pictures, experiment):
     from_folder = [
         "data.source._target_=vitlab.data.image_folder.ImageFolder",
@@ -334,7 +351,7 @@ def test_every_experiment_runs_a_step(command, pictures, experiment):
     short = ["trainer.max_steps=1", "tracker=none", "trainer.device=cpu"]
     done = command("train", f"experiment={experiment}", *from_folder, *short)
     assert done.returncode == 0, done.stderr
-    assert "3,583,306 parameters" in done.stdout
+    assert f"{EXPERIMENTS[experiment]:,} parameters" in done.stdout
 
 
 def test_the_default_run_reaches_its_accuracy(command, runs):

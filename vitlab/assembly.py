@@ -11,6 +11,7 @@ from vitlab.analysis.cost import count_parameters, flops_per_image
 from vitlab.config import saved
 from vitlab.config.build import build, refusals_of
 from vitlab.config.compose import resolved
+from vitlab.config.rules import refuse_model_of_other_data
 from vitlab.engine.checkpoint import Checkpoints
 from vitlab.engine.contracts import StopSignal
 from vitlab.engine.trainer import Parts, Trainer
@@ -51,6 +52,7 @@ def assemble(cfg: DictConfig, checkpoints: Path, stop: StopSignal, begun: bool =
     if OmegaConf.select(cfg, "data.num_classes") is None:  # a folder of images knows it only now
         cfg.data.num_classes = data.spec.num_classes
     cfg = resolved(cfg)
+    refuse_model_of_other_data(cfg)
 
     objective, teacher_hash = build_objective(cfg, allow)
     torch.manual_seed(cfg.seed)

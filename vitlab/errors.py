@@ -20,6 +20,11 @@ class Interrupted(BaseException):
         self.signum = signum
 
 
+def first_line(error: BaseException) -> str:
+    """What ``error`` says, in one line that is not too long; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def did_you_mean(name: str, legal: Iterable[str]) -> str:
     """``"; did you mean a or b?"`` for the legal names nearest to ``name``, or an empty string if none is near."""
     near = get_close_matches(name, list(dict.fromkeys(legal)), n=2, cutoff=0.6)

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vitlab.config.secrets import hidden_in
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder, write_json
 
@@ -29,18 +30,55 @@ def class_names(run: RunFolder) -> list[str]:
     return names
 
 
-def refuse_other_data(run: RunFolder, hashes: dict[str, str]) -> None:
+def read(run: RunFolder) -> dict[str, Any]:
+    """What ``provenance.json`` of ``run`` holds.
+
+    Raises:
+        VitlabError: it cannot be read, or tells nothing of the data.
+    """
+    try:
+        content = json.loads(run.provenance.read_text())
+        if isinstance(content["hashes"], dict):
+            return dict(content)
+        problem = "hashes is no table"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    raise VitlabError(f"{run.provenance} does not tell where the run comes from ({problem})")
+
+
+def refuse_other_data(run: RunFolder, hashes: dict[str, str], hint: str = "") -> None:
     """Make sure that the images, their splits and the teacher are still those that ``run`` began with.
+
+    Args:
+        run: the folder of the run.
+        hashes: of what there is now.
+        hint: what to do about it, behind the message.
 
     Raises:
         VitlabError: they are not.
     """
+    if changed := _changed(run, hashes):
+        raise VitlabError(f"{run.path} was trained on other data: {', '.join(changed)} changed since{hint}")
+
+
+def accept_other_data(run: RunFolder, hashes: dict[str, str]) -> list[str]:
+    """Write down with which data ``run`` goes on from here.
+
+    Returns:
+        What of its data has ever changed since it began.
+    """
+    if changed := _changed(run, hashes):
+        content = read(run)
+        content["changed_data"] = sorted({*content.get("changed_data", []), *changed})
+        write_json(run.provenance, {**content, "hashes": hashes})
+    return list(read(run).get("changed_data", [])) if run.provenance.exists() else []
+
+
+def _changed(run: RunFolder, hashes: dict[str, str]) -> list[str]:
     if not run.provenance.exists():
-        return
-    before = json.loads(run.provenance.read_text())["hashes"]
-    changed = sorted(name for name in hashes if before.get(name) != hashes[name])
-    if changed:
-        raise VitlabError(f"{run.path} was trained on other data: {', '.join(changed)} changed since")
+        return []
+    before = read(run)["hashes"]
+    return sorted(name for name in hashes if before.get(name) != hashes[name])
 
 
 def collect(seed: int, device: str, hashes: dict[str, str]) -> dict[str, Any]:
@@ -87,4 +125,4 @@ def _git(folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return hidden_in(done.stdout.strip())

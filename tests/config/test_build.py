@@ -103,3 +103,10 @@ def test_refusals_of_leaves_other_errors_alone():
         raise ValueError("bad")
     with pytest.raises(AssertionError), refusals_of("optimizer"):
         raise AssertionError
+
+
+@pytest.mark.parametrize("allow", ["my_lab", 0, True, None, [1], [None]])
+def test_what_is_no_list_of_packages_is_refused(allow):
+    cfg = OmegaConf.create({"model": {"_target_": "torch.nn.Identity"}, "allow_targets": allow})
+    with pytest.raises(VitlabError, match="is no list of packages; try"):
+        build(cfg, "model", cfg.allow_targets)

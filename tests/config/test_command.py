@@ -39,6 +39,14 @@ def test_a_wrong_command_line_ends_with_one_message_and_leaves_nothing(command, 
     assert not list(tmp_path.glob("outputs/*/*"))
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 1000 + "]" * 1000])
+def test_what_is_too_much_for_the_parser_is_a_wrong_command_line(command, value):
+    done = command("train", f"trainer.epochs={value}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("vitlab: an argument cannot be read: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_traceback_is_there_for_those_who_ask(command):
     done = command("train", "model.num_heads=5", env={"HYDRA_FULL_ERROR": "1"})
     assert done.returncode == 1

@@ -4,12 +4,26 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from vitlab.config.compose import resolved
-from vitlab.config.rules import nearest_divisors, refuse_illegal
+from vitlab.config.rules import nearest_divisors, refuse_illegal, refuse_model_of_other_data
 from vitlab.errors import VitlabError
 
 
 def test_the_defaults_are_legal(compose):
     refuse_illegal(resolved(compose()), [])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.channels=2", "model.channels=2 does not fit data.channels=1; leave it out"),
+        ("model.image_size=16", "model.image_size=16 does not fit data.image_size=8; leave it out"),
+        ("model.num_classes=9", "model.num_classes=9 does not fit data.num_classes=10; leave it out"),
+    ],
+)
+def test_a_model_for_other_images_or_too_few_classes_is_refused(compose, override, message):
+    with pytest.raises(VitlabError, match=message):
+        refuse_model_of_other_data(resolved(compose([override])))
+    refuse_model_of_other_data(resolved(compose(["model.num_classes=1000"])))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +86,11 @@ def test_the_nearest_divisors_divide_and_none_is_nearer(number, to):
     for divisor in found:
         assert number % divisor == 0
         assert all(number % between for between in range(min(divisor, to) + 1, max(divisor, to)))
+
+
+def test_a_model_in_shards_has_no_loss_scaler(compose):
+    with pytest.raises(VitlabError, match=r"trainer.parallel=fsdp has no loss scaler .* try bf16"):
+        refuse_illegal(resolved(compose(["trainer.parallel=fsdp", "trainer.precision=fp16"])), [])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])

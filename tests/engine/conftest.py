@@ -26,7 +26,7 @@ class Blobs:
             images = rng.normal(70 * labels[:, None, None, None] + 50, 40, (count, 1, 4, 4)).clip(0, 255)
             self.splits[name] = torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(labels)
 
-    def batches(self, split, *, batch_size, device, seed, shuffle, limit=None):
+    def batches(self, split, *, batch_size, device, seed, shuffle, limit=None, rank=0, world_size=1):
         return BlobBatches(*self.splits[split], batch_size, seed, shuffle, limit)
 
 
@@ -39,6 +39,14 @@ class BlobBatches:
 
     def __len__(self):
         return self.count
+
+    def images_in(self, batch):
+        return min(self.batch_size, self.num_images - batch * self.batch_size)
+
+    def numbers(self, epoch, batch):
+        total = len(self.labels)
+        order = np.random.default_rng((self.seed, 0, epoch)).permutation(total) if self.shuffle else np.arange(total)
+        return order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
     def epoch(self, epoch, start=0):
         total = len(self.labels)

@@ -1,10 +1,12 @@
 import pickle
+import random
 
 import pytest
 import torch
 from torch import nn
 
 from vitlab.engine.checkpoint import BEST, LAST, Checkpoints, load_weights, read
+from vitlab.engine.seal import seal
 from vitlab.errors import VitlabError
 
 
@@ -15,6 +17,13 @@ def state(step):
 @pytest.fixture
 def checkpoints(tmp_path):
     return Checkpoints(tmp_path / "checkpoints")
+
+
+def sealed(path, write):
+    """A file that was made with care by somebody else."""
+    with path.open("w+b") as file:
+        write(file)
+        seal(file)
 
 
 def test_what_is_saved_is_read_back(checkpoints):
@@ -42,6 +51,28 @@ def test_a_truncated_last_falls_back_to_best_and_says_so(checkpoints, keep):
     assert len(said) == 1
     assert "last.pt cannot be read" in said[0]
     assert "going on from best.pt (step 3)" in said[0]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_two_hundred_random_cuts_and_flipped_bits_are_all_seen(checkpoints, damage):
+    checkpoints.save(BEST, state(3))
+    checkpoints.save(LAST, state(7))
+    path = checkpoints.folder / LAST
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for _ in range(200):
+        at = rng.randrange(len(whole))
+        flipped = bytes([whole[at] ^ (1 << rng.randrange(8))])
+        path.write_bytes(whole[:at] if damage == "cut" else whole[:at] + flipped + whole[at + 1 :])
+        said = []
+        assert checkpoints.load_latest(said.append)["step"] == 3
+        assert "last.pt cannot be read" in said[0]
+
+
+def test_torch_reads_a_checkpoint_too(checkpoints):
+    checkpoints.save(LAST, state(7))
+    assert torch.load(checkpoints.folder / LAST, weights_only=True)["step"] == 7
 
 
 @pytest.mark.faults
@@ -74,16 +105,16 @@ def test_a_checkpoint_runs_no_code(tmp_path):
         def __reduce__(self):
             return (print, ("this must not be printed",))
 
-    torch.save({"step": 1, "model": Hostile()}, tmp_path / LAST)
+    sealed(tmp_path / LAST, lambda file: torch.save({"step": 1, "model": Hostile()}, file))
     with pytest.raises(VitlabError, match="cannot be read as a checkpoint"):
         read(tmp_path / LAST)
-    (tmp_path / BEST).write_bytes(pickle.dumps(Hostile(), protocol=2))
+    sealed(tmp_path / BEST, lambda file: file.write(pickle.dumps(Hostile(), protocol=2)))
     with pytest.raises(VitlabError, match="cannot be read as a checkpoint"):
         read(tmp_path / BEST)
 
 
 def test_a_file_of_another_kind_is_named(tmp_path):
-    torch.save([1, 2], tmp_path / LAST)
+    sealed(tmp_path / LAST, lambda file: torch.save([1, 2], file))
     with pytest.raises(VitlabError, match="is not a checkpoint of vitlab"):
         read(tmp_path / LAST)
     with pytest.raises(VitlabError, match="there is no checkpoint"):

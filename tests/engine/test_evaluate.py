@@ -20,6 +20,9 @@ class Batches:
     def __len__(self):
         return -(-len(LABELS) // self.size)
 
+    def images_in(self, batch):
+        return min(self.size, len(LABELS) - batch * self.size)
+
     def epoch(self, epoch, start=0):
         return zip(IMAGES.split(self.size), LABELS.split(self.size), strict=True)
 

@@ -18,7 +18,9 @@ def gradients(name, clip_norm=None):
             model(torch.ones(2, 4)).float().square().mean() / 4
         )  # small enough for the scale that a scaler begins with
     precision.backward(loss)
-    norm = precision.step(torch.optim.SGD(model.parameters(), lr=1.0), model.parameters(), clip_norm)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    norm = precision.clip(optimizer, model.parameters(), clip_norm)
+    precision.step(optimizer)
     return norm.item(), before - model.weight.detach()
 
 
@@ -42,7 +44,9 @@ def test_the_scaler_drops_a_step_whose_gradient_overflows():
     precision = Precision("fp16", CPU)
     before, scale = model.weight.detach().clone(), precision.scaler.get_scale()
     precision.backward(model(torch.full((1, 1), float("inf"))).sum())
-    norm = precision.step(torch.optim.SGD(model.parameters(), lr=1.0), model.parameters(), None)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    norm = precision.clip(optimizer, model.parameters(), None)
+    precision.step(optimizer)
     assert not norm.isfinite()
     assert torch.equal(model.weight, before)
     assert precision.scaler.get_scale() < scale

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitlab.engine.snapshot import restore, snapshot, weights_to_evaluate
+from vitlab.engine.snapshot import first_difference_of_states, restore, snapshot, values_of, weights_to_evaluate
 from vitlab.errors import VitlabError
 
 
@@ -45,7 +45,7 @@ def test_a_state_of_another_optimizer_is_refused(make_trainer, state):
 
 
 def test_generators_of_other_devices_are_told(make_trainer, state):
-    state["generators"]["mps"] = [torch.zeros(1)]
+    state["generators"][0]["mps"] = [torch.zeros(1)]
     said = []
     restore(make_trainer(ema_decay=0.9), state, said.append)
     assert "from other devices" in said[0]
@@ -54,3 +54,14 @@ def test_generators_of_other_devices_are_told(make_trainer, state):
 def test_the_average_counts_where_there_is_one(state):
     assert weights_to_evaluate(state) is state["ema"]["model"]
     assert weights_to_evaluate({**state, "ema": None}) is state["model"]
+
+
+def test_the_first_value_that_differs_is_named_and_the_clock_is_none(state):
+    other = copy.deepcopy(state)
+    other["seconds"] += 1
+    assert first_difference_of_states(state, other) is None
+    other["generators"][0]["cpu"][5] ^= 1
+    assert first_difference_of_states(state, other) == "generators.0.cpu"
+    del other["model"]["1.weight"]
+    assert first_difference_of_states(state, other) == "model.1.weight"
+    assert "optimizer.param_groups.0.lr" in values_of(state)

@@ -10,7 +10,7 @@ from vitlab.engine.stop import GracefulStop, stop_at_end_of
 from vitlab.errors import Interrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_before_the_loop_a_signal_ends_the_run_at_once(number):
     with GracefulStop() as stop, pytest.raises(Interrupted) as caught, stop.at_once():
         os.kill(os.getpid(), number)
@@ -36,7 +36,7 @@ def test_before_the_loop_an_error_without_a_signal_stays_that_error():
     assert not stop.requested
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_in_the_loop_a_signal_waits_until_it_is_obeyed(number):
     with GracefulStop() as stop:
         stop.obey()
@@ -56,14 +56,24 @@ def test_a_second_ctrl_c_never_waits(first):
     assert caught.value.signum == signal.SIGINT
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_repeated_sigterm_is_the_same_request(first):
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_a_cluster_sends_again_is_the_same_request(first, again):
     with GracefulStop() as stop:
         os.kill(os.getpid(), first)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), again)
         with pytest.raises(Interrupted) as caught:
             stop.obey()
     assert caught.value.signum == first
+
+
+def test_under_torchrun_which_passes_it_on_a_second_ctrl_c_is_the_same_request(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with GracefulStop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            stop.obey()
 
 
 def test_the_handlers_of_before_come_back():

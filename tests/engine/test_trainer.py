@@ -207,6 +207,60 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_rate_and_last_good_che
         assert all(w.isfinite().all() for w in weights.values())
 
 
+def with_a_bad_step(make_trainer, at, folder="run", **settings):
+    """A trainer whose loss at some steps is not finite."""
+    torch.manual_seed(5)
+    trainer = make_trainer(folder, log_every="1 step", **settings)
+
+    def exploding(model, images, targets):
+        loss = F.cross_entropy(model(images), targets)
+        return loss * math.nan if trainer.step + 1 in at else loss
+
+    trainer.parts.objective = exploding
+    return trainer
+
+
+def test_a_bad_step_is_left_out_with_its_reason_and_the_others_count(make_trainer):
+    trainer = with_a_bad_step(make_trainer, at=(3, 4), skip_bad_steps=2, ema_decay=0.9)
+    weights = {}
+    tracker = Rows(at={n: lambda n=n: weights.update({n: copy.deepcopy(trainer.model.state_dict())}) for n in (2, 4)})
+    trainer.fit(tracker)
+    assert same(weights[2], weights[4])
+    assert [row["step"] for row in tracker.rows if "train/loss" in row] == [1, 2, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert [said.split(":")[0] for said in tracker.said] == [
+        "step 3 is left out, 1 of 2",
+        "step 4 is left out, 2 of 2",
+    ]
+    assert trainer.step == 12
+    assert all(w.isfinite().all() for w in trainer.model.state_dict().values())
+
+
+def test_one_bad_step_more_than_may_be_left_out_ends_the_run(make_trainer):
+    trainer = with_a_bad_step(make_trainer, at=(3, 6, 7), skip_bad_steps=2)
+    with pytest.raises(VitlabError, match=r"at step 7 .*; 2 such steps were left out before"):
+        trainer.fit(Rows())
+    assert read(trainer.parts.checkpoints.folder / LAST)["skipped"] == 1  # after step 4
+
+
+@pytest.mark.parametrize("stop_at", [2, 3, 5])
+def test_steps_that_were_left_out_are_counted_across_a_resume(make_trainer, stop_at):
+    unbroken = with_a_bad_step(make_trainer, (3, 5), "unbroken", skip_bad_steps=2)
+    torch.manual_seed(5)
+    expected = trained(unbroken)
+    first = with_a_bad_step(make_trainer, (3, 5), "broken", skip_bad_steps=2)
+    torch.manual_seed(5)
+    tracker = Rows(at={stop_at: lambda: stop(first)})
+    with pytest.raises(Interrupted):
+        first.fit(tracker)
+    second = with_a_bad_step(make_trainer, (3, 5), "broken", skip_bad_steps=2)
+    go_on(second)
+    second.fit(tracker)
+    assert second.skipped == 2
+    assert same(unbroken.model.state_dict(), second.model.state_dict())
+    assert tracker.untimed() == expected.untimed()
+    assert tracker.said == expected.said
+
+
 def test_validation_save_and_log_come_when_they_are_due(make_trainer):
     trainer = make_trainer(epochs=3, validate_every="5 steps", log_every="0.5 of run", save_every="2 epochs")
     saved = []

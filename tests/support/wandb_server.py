@@ -33,14 +33,20 @@ KEY = "0123456789" * 4  # of the form that W&B takes
 
 
 class WandbServer:
-    """Serves on a free port while its context is open; set ``failing`` to answer everything with status 500."""
+    """Serves on a free port while its context is open.
+
+    Set ``failing`` to answer everything with status 500, ``refusing`` to know no key, ``stall`` to keep everyone
+    waiting for so many seconds.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, ServedRun] = {}
         self.sweeps: dict[str, Json] = {}  # the config of each
         self.views: list[Json] = []  # workspaces that were saved
         self._given: set[str] = set()  # sweeps whose run an agent has
-        self.failing = False
+        self.failing = self.refusing = False
+        self.stall = 0.0
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._http = _Http(("127.0.0.1", 0), _handler(lambda path, body: self._answer(path, body)))
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -57,14 +63,18 @@ class WandbServer:
 
     def close(self) -> None:
         """Vanish: from now on nobody listens at the port."""
+        self._closed.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
 
     def _answer(self, path: str, body: bytes) -> tuple[int, Json]:
+        self._closed.wait(self.stall)
         with self._lock:
             if self.failing:
                 return 500, {"error": "out of order"}
+            if self.refusing:
+                return 401, {"error": "no such key"}
             if path == "/graphql":
                 request = json.loads(body)
                 named = re.match(r"\s*(?:query|mutation)\s+(\w+)", request["query"])

@@ -2,6 +2,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,22 +137,41 @@ def test_an_unreachable_server_does_not_keep_the_run_from_beginning(tmp_path, ke
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("accident", ["fails", "vanishes"])
+@pytest.mark.parametrize("accident", ["fails", "stalls", "refuses the key", "vanishes"])
 def test_a_server_that_goes_out_of_order_loses_nothing(tmp_path, server, accident):
     tracker = Tracker(tmp_path, mode="auto")
     tracker.log(FIRST)
-    if accident == "fails":
-        server.failing = True
-    else:
+    server.failing, server.refusing = accident == "fails", accident == "refuses the key"
+    server.stall = 30 if accident == "stalls" else 0
+    if accident == "vanishes":
         server.close()
+    begin = time.monotonic()
     tracker.log(SECOND)
+    assert time.monotonic() - begin < 1, "it waited for the server"
     tracker.finish({"test_accuracy": 0.75}, 0)
     run = read(tmp_path)
     assert [row["step"] for row in run.history] == [1, 2]
     assert (run.summary["test_accuracy"], run.exit_code) == (0.75, 0)
     (file,) = files(tmp_path)
     hint = f"later: wandb sync --include-online {os.path.relpath(file.parent)}"
-    assert tracker.said[1:] == [f"W&B did not take everything within 2 s; {hint}"]
+    problem = (
+        "has stopped taking rows, see the log"
+        if accident == "refuses the key"
+        else "did not take everything within 2 s"
+    )
+    assert tracker.said[1:] == [f"W&B {problem}; {hint}"]
+    assert not tracker.complete
+
+
+@pytest.mark.faults
+def test_a_key_that_the_server_does_not_know_makes_the_run_offline(tmp_path, server):
+    server.refusing = True
+    tracker = Tracker(tmp_path, mode="auto", init_timeout=5)
+    tracker.log(FIRST)
+    tracker.finish({}, 0)
+    assert tracker.said[0].startswith("W&B opens no online run: ")
+    assert tracker.said[1].startswith("W&B is offline; later: wandb sync ")
+    assert [row["step"] for row in read(tmp_path).history] == [1]
 
 
 @pytest.mark.faults

@@ -27,9 +27,11 @@ def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
         allow: packages of the user's own that may be built from, besides ``ALLOWED``.
 
     Raises:
-        VitlabError: a target outside the allowed packages or not to be found, an argument that the target does
-            not take or lacks, or a value that it refuses.
+        VitlabError: ``allow`` is no list of names, a target lies outside the allowed packages or is not to be found, an
+            argument is not one of the target's or is missing, or a value is refused by it.
     """
+    if isinstance(allow, str) or not isinstance(allow, Sequence) or not all(isinstance(name, str) for name in allow):
+        raise VitlabError(f"allow_targets={allow} is no list of packages; try allow_targets=[my_lab]")
     for name, node in _targets(OmegaConf.to_container(cfg[key], resolve=True), key):
         signature.check(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
     with refusals_of(key):

@@ -10,13 +10,15 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
-from vitlab.errors import Interrupted, VitlabError, did_you_mean
+from vitlab.config.secrets import hidden_in
+from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
 
 _PATHS = ("run", "resume", "output", "sweep.resume")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
@@ -39,6 +41,8 @@ def run_command(
     sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
     if always_sweeps or any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
         sys.argv[1:] = _as_multirun(sys.argv[1:])
+    if "--multirun" in sys.argv or "-m" in sys.argv:
+        _refuse_secrets(sys.argv[1:])
     asked_for_traceback = bool(os.environ.get("HYDRA_FULL_ERROR"))
     if not asked_for_traceback:
         task = _telling(task)
@@ -57,6 +61,10 @@ def run_command(
             raise
         code = _WRONG_COMMAND_LINE if isinstance(error, OverrideParseException) else _FAILED
         _fail(explain(error, config_name, sys.argv[1:]), code)
+    except (ValueError, RecursionError) as error:
+        if asked_for_traceback or _can_be_parsed(sys.argv[1:]):
+            raise
+        _fail(f"an argument cannot be read: {first_line(error)}", _WRONG_COMMAND_LINE)
     except OSError as error:  # of Hydra, which makes the folder of the run
         if asked_for_traceback:
             raise
@@ -84,6 +92,22 @@ def _as_multirun(arguments: Sequence[str]) -> list[str]:
     """``arguments`` that speak of a sweep, with ``--multirun`` unless they ask for something else (``--cfg``)."""
     asks = any(argument.startswith("-") and not argument.startswith("--config-") for argument in arguments)
     return list(arguments) if asks else [*arguments, "--multirun"]
+
+
+def _can_be_parsed(arguments: Sequence[str]) -> bool:
+    """Whether Hydra's parser takes ``arguments``: a number of 5,000 digits or a thousand brackets are too much."""
+    try:
+        OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_secrets(arguments: Sequence[str]) -> None:
+    """A sweep has to write down what was typed, for the jobs that are still to come."""
+    for argument in arguments:
+        if (hidden := hidden_in(argument)) != argument:
+            _fail(f"{hidden} would be written down by a sweep; give it by the environment", _WRONG_COMMAND_LINE)
 
 
 def _quoted(argument: str) -> str:
@@ -136,7 +160,7 @@ def explain(error: Exception, config_name: str = "train", arguments: Sequence[st
         key = unknown[1]
         legal = [name for name in _legal_keys(config_name, key, arguments) if name != key]
         return f"{key} is no setting here{did_you_mean(key, legal)}"
-    return str(error).strip().splitlines()[0]
+    return first_line(error)
 
 
 def _legal_keys(config_name: str, wrong: str, arguments: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Where the configs lie, and the composed config as plain, resolved values."""
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vitlab.errors import VitlabError
+from vitlab.config.secrets import hidden_in
+from vitlab.errors import VitlabError, first_line
 from vitlab.runs import open_run, open_sweep
 
 HYDRA_VERSION_BASE = "1.3"
+RUN_FOLDER = "VITLAB_RUN_FOLDER"  # in the environment of several processes: the new folder of their run
 _LONGEST_FOLDER_NAME = 120
 
 
@@ -32,7 +35,9 @@ def register_resolvers() -> None:
 
 def _run_folder(resume: str | None, new: str) -> str:
     """The folder of the run to go on with, or else the new one. Refused here, before Hydra makes the folder."""
-    return new if resume is None else str(open_run("resume", resume).path)
+    if resume is not None:
+        return str(open_run("resume", resume).path)
+    return os.environ.get(RUN_FOLDER, new)
 
 
 def _sweep_folder(resume: str | None, new: str) -> str:
@@ -41,8 +46,8 @@ def _sweep_folder(resume: str | None, new: str) -> str:
 
 
 def folder_name(overrides: str) -> str:
-    """``overrides`` as one folder name: no separators of paths, not too long for a file system."""
-    return re.sub(r"[^\w.,=+-]", "-", overrides)[:_LONGEST_FOLDER_NAME]
+    """``overrides`` as one folder name: no secrets, no separators of paths, not too long for a file system."""
+    return re.sub(r"[^\w.,=+-]", "-", hidden_in(overrides))[:_LONGEST_FOLDER_NAME]
 
 
 def plain(node: Any) -> Any:
@@ -59,6 +64,6 @@ def resolved(cfg: DictConfig) -> DictConfig:
     try:
         copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
-        raise VitlabError(f"{error.full_key or 'the config'}: {str(error).splitlines()[0]}") from error
+        raise VitlabError(f"{error.full_key or 'the config'}: {first_line(error)}") from error
     assert isinstance(copy, DictConfig)
     return copy

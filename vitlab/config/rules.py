@@ -19,7 +19,7 @@ _COUNTS = (
     *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
     *("trainer.accumulate", "trainer.limit_batches"),
 )
-_COUNTS_FROM_ZERO = ("model.num_registers", "seed", "data.num_workers", "data.split_seed")
+_COUNTS_FROM_ZERO = ("model.num_registers", "seed", "data.num_workers", "data.split_seed", "trainer.skip_bad_steps")
 _RATES = (
     *("model.drop_path", "model.patch_drop", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
     *("objective.label_smoothing", "trainer.ema_decay"),
@@ -33,9 +33,10 @@ _SWITCHES = (
     "model.grad_checkpointing",
     *("model.allow_mismatch", "optimizer.nesterov"),
 )
-_DURATIONS = ("validate_every", "save_every", "log_every", "patience")
+_DURATIONS = ("validate_every", "save_every", "log_every", "patience", "patch_drop_until")
 _CHOICES = {
     "trainer.precision": ("fp32", "bf16", "fp16"),
+    "trainer.parallel": ("ddp", "fsdp"),
     "tracker.mode": ("auto", "online", "offline", "disabled"),
 }
 
@@ -74,6 +75,7 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
     _heads_divide_width(cfg)
     _patch_divides_image(cfg)
     _mup_needs_adam(cfg)
+    _shards_have_no_scaler(cfg)
 
 
 def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf) -> None:
@@ -87,6 +89,19 @@ def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf) 
         span = f"from {least} up" if most == math.inf else f"from {least} to {most}"
         nearest = min(_nearest_count(value, least), most)
         raise VitlabError(f"{key}={value} is not a whole number {span}; try {nearest}")
+
+
+def refuse_model_of_other_data(cfg: DictConfig) -> None:
+    """Refuse a model for images or classes that the data have not; more classes than there are do no harm.
+
+    Raises:
+        VitlabError: it is one.
+    """
+    for name in ("image_size", "channels", "num_classes"):
+        model, data = (OmegaConf.select(cfg, f"{part}.{name}") for part in ("model", "data"))
+        if model is None or data is None or model == data or (name == "num_classes" and model > data):
+            continue
+        raise VitlabError(f"model.{name}={model} does not fit data.{name}={data}; leave it out, and it does")
 
 
 def nearest_divisors(number: int, to: int) -> str:
@@ -161,3 +176,9 @@ def _mup_needs_adam(cfg: DictConfig) -> None:
     init, optimizer = OmegaConf.select(cfg, "model.init._target_"), OmegaConf.select(cfg, "optimizer._target_")
     if init == "vitlab.models.mup.mup" and optimizer not in ("torch.optim.Adam", "torch.optim.AdamW"):
         raise VitlabError(f"model/init=mup scales the rates of Adam, not of {optimizer}; try optimizer=adamw")
+
+
+def _shards_have_no_scaler(cfg: DictConfig) -> None:
+    parallel, precision = (OmegaConf.select(cfg, f"trainer.{key}") for key in ("parallel", "precision"))
+    if parallel == "fsdp" and precision == "fp16":
+        raise VitlabError("trainer.parallel=fsdp has no loss scaler for trainer.precision=fp16; try bf16")

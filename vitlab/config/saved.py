@@ -3,18 +3,21 @@
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab.config.compose import plain, resolved
-from vitlab.errors import VitlabError
+from vitlab.config.secrets import forgotten, hidden_in, without_secrets
+from vitlab.errors import VitlabError, first_line
 from vitlab.runs import RunFolder
 
 # What may change when a run goes on: it alters neither the weights nor the figures.
-_FREE = ("data.root", "data.num_workers", "trainer.device", "objective.teacher")
+_FREE = ("data.root", "data.num_workers", "trainer.device", "trainer.parallel", "objective.teacher")
+
+_OF_THE_USER = ("allow_targets", "allow_changed_data")  # what is allowed is said by who runs, not by a folder
 
 
 def save_once(run: RunFolder, settings: DictConfig, overrides: list[str]) -> None:
-    """Write ``config.yaml`` and ``overrides.yaml`` into the folder of ``run``, unless it goes on and has them."""
+    """Write ``config.yaml`` and ``overrides.yaml``, without secrets, unless ``run`` goes on and has them."""
     if not run.config.exists():
-        OmegaConf.save(OmegaConf.create(overrides), run.overrides)
-        OmegaConf.save(settings, run.config)
+        OmegaConf.save(OmegaConf.create(without_secrets(overrides)), run.overrides)
+        OmegaConf.save(OmegaConf.create(without_secrets(plain(settings))), run.config)
 
 
 def load(run: RunFolder) -> DictConfig:
@@ -26,10 +29,11 @@ def load(run: RunFolder) -> DictConfig:
     try:
         settings = OmegaConf.load(run.config)
     except Exception as error:
-        raise VitlabError(f"{run.config} cannot be read as a config: {str(error).splitlines()[0]}") from error
+        raise VitlabError(f"{run.config} cannot be read as a config: {first_line(error)}") from error
     if not isinstance(settings, DictConfig):
         raise VitlabError(f"{run.config} is not the config of a run")
-    return settings
+    remembered: DictConfig = OmegaConf.create(forgotten(plain(settings)))
+    return remembered
 
 
 def from_checkpoint(settings: DictConfig) -> DictConfig:
@@ -41,8 +45,19 @@ def from_checkpoint(settings: DictConfig) -> DictConfig:
 
 
 def load_overrides(run: RunFolder) -> list[str]:
-    """What was typed when ``run`` began."""
-    overrides: list[str] = plain(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    """What was typed when ``run`` began.
+
+    Raises:
+        VitlabError: the file cannot be read as a list of words.
+    """
+    if not run.overrides.is_file():
+        return []
+    try:
+        overrides = plain(OmegaConf.load(run.overrides))
+    except Exception as error:
+        raise VitlabError(f"{run.overrides} cannot be read: {first_line(error)}") from error
+    if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+        raise VitlabError(f"{run.overrides} is no list of overrides")
     return overrides
 
 
@@ -63,10 +78,11 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
     settings = load(run)
     typed_then = load_overrides(run)
     now = resolved(cfg)
-    settings.allow_targets = now.allow_targets  # what a folder may build is said by its user, not by the folder
+    for key in _OF_THE_USER:
+        OmegaConf.update(settings, key, now[key])
     for override in overrides:
         key = override.split("=")[0].lstrip("+~").replace("/", ".")
-        if key in ("resume", "allow_targets") or override in typed_then:
+        if key in ("resume", *_OF_THE_USER) or hidden_in(override) in typed_then:
             continue
         if key.split(".")[0] == "tracker":
             settings.tracker = now.tracker

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and plain values only, written whole or not at all, read without running any code."""
+"""Checkpoints: tensors and plain values only, written whole or not at all, sealed, read without running any code."""
 
 import os
 import pickle
@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from vitlab.errors import VitlabError
+from vitlab.engine.seal import refuse_damaged, seal
+from vitlab.engine.shards import like, refuse_damaged_shards
+from vitlab.errors import VitlabError, first_line
 
 LAST, BEST = "last.pt", "best.pt"
 _UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
@@ -34,8 +36,9 @@ class Checkpoints:
         temporary = path.with_name(name + ".tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with temporary.open("w+b") as file:
                 torch.save(state, file)
+                seal(file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -76,11 +79,13 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise VitlabError(f"there is no checkpoint {path}")
     try:
+        refuse_damaged(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not {"step", "model", "ema"} <= state.keys():
+            raise VitlabError(f"{path} is not a checkpoint of vitlab")
+        refuse_damaged_shards(state, path.parent)
     except _UNREADABLE as error:
-        raise VitlabError(f"{path} cannot be read as a checkpoint ({_first_line(error)})") from error
-    if not isinstance(state, dict) or not {"step", "model", "ema"} <= state.keys():
-        raise VitlabError(f"{path} is not a checkpoint of vitlab")
+        raise VitlabError(f"{path} cannot be read as a checkpoint ({first_line(error)})") from error
     return state
 
 
@@ -101,12 +106,8 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Any], path: Path) -
     if wrong:
         shown = "; ".join(sorted(wrong)[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         raise VitlabError(f"{path} holds weights of another architecture: {shown}")
-    module.load_state_dict(weights)
+    module.load_state_dict({name: like(own[name], weights[name]) for name in own})
 
 
 def _shape(tensor: torch.Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a scalar"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -15,22 +15,41 @@ class Batches(Protocol):
 
     @property
     def num_images(self) -> int:
-        """Images an epoch."""
+        """Images an epoch, of all processes."""
 
     def __len__(self) -> int:
         """Batches an epoch; the last may be smaller than the others."""
 
+    def images_in(self, batch: int) -> int:
+        """Images in batch number ``batch``, of all processes."""
+
+    def numbers(self, epoch: int, batch: int) -> list[int]:
+        """Numbers in the data set of this process's images in one batch, from 0 in the order of the source."""
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images uint8 [B, C, H, W] and labels int64 [B] on the device, from batch ``start`` on."""
+        """Images uint8 [B, C, H, W] and labels int64 [B] on the device, from batch ``start`` on.
+
+        Of several processes each gets its share of every batch; where there is nothing to share, an image that it
+        must not count.
+        """
 
 
 class Data(Protocol):
     """A data set with the splits ``train``, ``val`` and ``test``."""
 
     def batches(
-        self, split: str, *, batch_size: int, device: torch.device, seed: int, shuffle: bool, limit: int | None = None
+        self,
+        split: str,
+        *,
+        batch_size: int,
+        device: torch.device,
+        seed: int,
+        shuffle: bool,
+        limit: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> Batches:
-        """One split in batches, ``limit`` of them at most."""
+        """One split in batches, ``limit`` of them at most, of which process ``rank`` gets its share."""
 
 
 class Augment(Protocol):
@@ -54,6 +73,10 @@ class Optimizer(Protocol):
     """What the loop uses of ``torch.optim.Optimizer``."""
 
     param_groups: Any
+
+    @property
+    def state(self) -> Any:
+        """What is kept of each parameter, live."""
 
     def step(self) -> Any:
         """Update the parameters."""

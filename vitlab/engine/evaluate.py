@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from vitlab.engine.contracts import Augment, Batches, StopSignal
+from vitlab.engine.distributed import ALONE, World
 from vitlab.engine.precision import Precision
 
 
@@ -21,11 +22,17 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, batches: Batches, augment: Augment, precision: Precision, stop: StopSignal
+    model: nn.Module,
+    batches: Batches,
+    augment: Augment,
+    precision: Precision,
+    stop: StopSignal,
+    world: World = ALONE,
 ) -> Evaluation | None:
     """Evaluate ``model`` in eval mode on all of ``batches``; every image counts once, also in the last odd batch.
 
-    The sums stay on the device until the end. The model is left in the mode in which it came.
+    Of several processes each evaluates its share, and all get the figures of the whole. The sums stay on the device
+    until the end. The model is left in the mode in which it came.
 
     Returns:
         The figures, or None if the run was asked to stop meanwhile.
@@ -34,16 +41,21 @@ def evaluate(
     model.eval()
     sums = torch.zeros(2, dtype=torch.float32, device=precision.device)
     images_seen = 0
-    for images, labels in batches.epoch(0):
-        if stop.requested:
+    stopped = False
+    for number, (images, labels) in enumerate(batches.epoch(0)):
+        stopped = stop.requested
+        if stopped:
             break
         with precision.autocast():
             logits = model(augment.eval(images)).float()  # [B, K]
+        of_batch = batches.images_in(number)
+        mine = world.share(of_batch)
+        logits, labels = logits[:mine], labels[:mine]
         loss = F.cross_entropy(logits, labels, reduction="sum")
         sums += torch.stack([loss, (logits.argmax(dim=1) == labels).sum()])
-        images_seen += len(labels)
+        images_seen += of_batch
     model.train(was_training)
-    if stop.requested:
+    if stopped or stop.requested:
         return None
-    loss_sum, correct = sums.tolist()
+    loss_sum, correct = world.sum(sums).tolist()
     return Evaluation(loss_sum / images_seen, correct / images_seen, images_seen)

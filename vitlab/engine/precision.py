@@ -42,14 +42,20 @@ class Precision:
         """Add the gradients of ``loss``."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
-    def step(self, optimizer: Optimizer, parameters: Iterable[nn.Parameter], clip_norm: float | None) -> Tensor:
-        """Unscale, clip and update.
+    def clip(self, optimizer: Optimizer, parameters: Iterable[nn.Parameter], clip_norm: float | None) -> Tensor:
+        """Unscale the gradients and clip them.
 
         Returns:
             Norm of the whole gradient before clipping, a scalar on the device.
         """
         self.scaler.unscale_(cast(torch.optim.Optimizer, optimizer))
-        norm = nn.utils.clip_grad_norm_(parameters, clip_norm if clip_norm is not None else float("inf"))
+        return nn.utils.clip_grad_norm_(parameters, clip_norm if clip_norm is not None else float("inf"))
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Update the parameters."""
         self.scaler.step(cast(torch.optim.Optimizer, optimizer))
         self.scaler.update()
-        return norm
+
+    def forget(self) -> None:
+        """Leave out the update of gradients that were clipped."""
+        self.scaler.update()

@@ -5,12 +5,21 @@ from typing import Any
 import numpy as np
 import torch
 
-_AUGMENTATION = 1  # a stream of its own, apart from the order of the data
+_AUGMENTATION, _DROPOUT = 1, 2  # streams of their own, apart from the order of the data
 
 
-def augmentation_rng(seed: int, step: int) -> np.random.Generator:
-    """The draws of one step's augmentation: the same for every model that trains with ``seed``."""
-    return np.random.default_rng((seed, _AUGMENTATION, step))
+def augmentation_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
+    """The draws of one step's augmentation: the same for every model that trains with ``seed``.
+
+    Those of a process that trains its share of a batch are its own.
+    """
+    return np.random.default_rng((seed, _AUGMENTATION, step, rank) if rank else (seed, _AUGMENTATION, step))
+
+
+def part_ways(seed: int, rank: int, step: int = 0) -> None:
+    """From now on dropout draws other numbers in each process; the first goes on as it would alone."""
+    if rank > 0:
+        torch.manual_seed(int(np.random.SeedSequence((seed, _DROPOUT, rank, step)).generate_state(1)[0]))
 
 
 def generator_state() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, then end; a second Ctrl-C ends at once."""
+"""SIGINT, SIGTERM and SIGUSR1: finish the step, save, then end; a second Ctrl-C ends at once."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from typing import Any, Self
 from vitlab.errors import Interrupted
 
 STOP_AT_EOF = "VITLAB_STOP_AT_EOF"  # in the environment of a run whose launcher holds its standard input open
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what clusters send before a time limit
 
 
 def stop_at_end_of(descriptor: int) -> None:
@@ -30,7 +30,7 @@ class GracefulStop:
 
     The loop sees ``requested`` and calls ``obey`` when it has saved. A second Ctrl-C never waits; a repeated SIGTERM is
     the same request, since a cluster sends it to the run and to its parent, which passes it on, and again before the
-    end.
+    end. Under ``torchrun``, which passes a Ctrl-C on to its processes, that too is the same request.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class GracefulStop:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         repeated = self.requested
-        if repeated and signum == signal.SIGTERM:
+        if repeated and (signum != signal.SIGINT or "TORCHELASTIC_RUN_ID" in os.environ):
             return
         self._signum = signum
         if repeated or self._at_once:

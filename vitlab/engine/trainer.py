@@ -11,16 +11,22 @@ from torch import Tensor, nn
 from vitlab.duration import RunLength, parse
 from vitlab.engine.best import Best
 from vitlab.engine.checkpoint import BEST, LAST, Checkpoints, load_weights, read
-from vitlab.engine.contracts import Augment, Data, Objective, Optimizer, Schedule, StopSignal, Tracker
+from vitlab.engine.contracts import Augment, Batches, Data, Objective, Optimizer, Schedule, StopSignal, Tracker
 from vitlab.engine.device import pick_device
+from vitlab.engine.diagnosis import reason
+from vitlab.engine.distributed import AgreedStop, world
+from vitlab.engine.early_patch_drop import EarlyPatchDrop
 from vitlab.engine.ema import averaged
 from vitlab.engine.evaluate import Evaluation, evaluate
+from vitlab.engine.memory import free, is_out_of_memory
 from vitlab.engine.pace import Pace
+from vitlab.engine.parallel import distribute, meeting
 from vitlab.engine.precision import Precision
-from vitlab.engine.seeding import augmentation_rng
-from vitlab.engine.snapshot import snapshot, weights_to_evaluate
+from vitlab.engine.seeding import augmentation_rng, generator_state, part_ways, set_generator_state
+from vitlab.engine.shards import whole
+from vitlab.engine.snapshot import save, weights_to_evaluate
 from vitlab.engine.window import Figures, Window
-from vitlab.errors import VitlabError
+from vitlab.errors import VitlabError, first_line
 
 
 @dataclass
@@ -40,6 +46,9 @@ class Parts:
 class Trainer:
     """Trains a model, validates it, keeps its checkpoints.
 
+    In each of several processes (``torchrun``) there is one, which trains on its share of every batch; the batch, the
+    loss and the gradient are those of one process.
+
     Args:
         parts: what is trained, on what, and how.
         seed: of the order of the data and of the augmentation.
@@ -51,14 +60,19 @@ class Trainer:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         clip_norm: greatest norm of the gradient, or None.
+        skip_bad_steps: so many steps may be left out whose loss or gradient is not finite; 0 ends the run at the first.
+            Each step then waits for the device to know.
         ema_decay: decay of the averaged weights, which are then what is validated, or None.
         compile: whether ``torch.compile`` compiles the model.
+        parallel: what each of several processes has of the model: ``ddp`` a copy, ``fsdp`` a shard.
         validate_every, save_every, log_every: durations with units, ``1 epoch``.
         patience: stop after this duration without a better validation accuracy, or None.
+        patch_drop_until: the duration after which ``model.patch_drop`` ends, or None for the whole run.
         limit_batches: batches an epoch of each split, or None for all.
 
     Raises:
-        ValueError: a device or precision that is not there, or a length that is not positive.
+        ValueError: a device or precision that is not there, a length that is not positive, or ``patch_drop_until`` of
+            a model that drops no patches.
     """
 
     def __init__(
@@ -74,22 +88,27 @@ class Trainer:
         device: str = "auto",
         precision: str = "fp32",
         clip_norm: float | None = None,
+        skip_bad_steps: int = 0,
         ema_decay: float | None = None,
         compile: bool = False,
+        parallel: str = "ddp",
         validate_every: str = "1 epoch",
         save_every: str = "1 epoch",
         log_every: str = "10 steps",
         patience: str | None = None,
+        patch_drop_until: str | None = None,
         limit_batches: int | None = None,
     ) -> None:
-        self.parts, self.seed = parts, seed
-        self.accumulate, self.clip_norm = accumulate, clip_norm
+        self.parts, self.seed, self.world = parts, seed, world()
+        self.stop = parts.stop if self.world.size == 1 else AgreedStop(parts.stop, self.world)
+        self.accumulate, self.clip_norm, self.skip_bad_steps = accumulate, clip_norm, skip_bad_steps
         self.device = pick_device(device)
         self.precision = Precision(precision, self.device)
 
         def batches(split: str, size: int, shuffle: bool) -> Any:
+            own = {"rank": self.world.rank, "world_size": self.world.size}
             return parts.data.batches(
-                split, batch_size=size, device=self.device, seed=seed, shuffle=shuffle, limit=limit_batches
+                split, batch_size=size, device=self.device, seed=seed, shuffle=shuffle, limit=limit_batches, **own
             )
 
         self.train_batches = batches("train", batch_size, shuffle=True)
@@ -110,20 +129,28 @@ class Trainer:
         self.patience = parse(patience).steps(self.length) if patience is not None else None
 
         self.model = parts.model.to(self.device).train()
+        self.early_patch_drop = (
+            EarlyPatchDrop(self.model, parse(patch_drop_until).steps(self.length)) if patch_drop_until else None
+        )
+        self.ema = averaged(self.model, ema_decay) if ema_decay is not None else None
+        self.trained = distribute(
+            self.model, self.ema.module if self.ema is not None else None, parallel, self.device, self.world
+        )
         self.optimizer = parts.optimizer(self.model)
         for group in self.optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-        self.ema = averaged(self.model, ema_decay) if ema_decay is not None else None
         if compile:
             self.model.compile()
+        part_ways(seed, self.world.rank)
 
         self.step = 0  # optimizer steps done
+        self.skipped = 0  # of them those that were left out
         self.rows = 0  # rows of figures logged
         self.validated_step = 0  # the last step that was validated
         self.saved_step: int | None = None
         self.best = Best()
         self.pace = Pace()
-        self.window = Window(self.device, finite_gradients=precision != "fp16")
+        self.window = Window(self.device, finite_gradients=precision != "fp16", world=self.world)
 
     def fit(self, tracker: Tracker) -> None:
         """Train to the end of the run, from wherever it stands.
@@ -143,9 +170,11 @@ class Trainer:
                 self._log()
             if last or self.step % self.validate_every == 0:
                 self._validate()
-            if last or self.step % self.save_every == 0 or self.parts.stop.requested:
+            stopping = self.stop.requested
+            if last or self.step % self.save_every == 0 or stopping:
                 self._save(LAST)
-            self.parts.stop.obey()
+            if stopping:
+                self.stop.obey()
             if self._out_of_patience():
                 tracker.say(f"val accuracy has not risen since step {self.best.risen_at}: stopped at step {self.step}")
                 self._save(LAST)
@@ -159,9 +188,9 @@ class Trainer:
         """
         path = self.parts.checkpoints.folder / BEST
         load_weights(self.model, weights_to_evaluate(read(path)), path)
-        evaluation = evaluate(self.model, self.test_batches, self.parts.augment, self.precision, self.parts.stop)
+        evaluation = self._evaluate(self.model, self.test_batches)
         if evaluation is None:
-            self.parts.stop.obey()
+            self.stop.obey()
         assert evaluation is not None
         self._row({"test/loss": evaluation.loss, "test/accuracy": evaluation.accuracy})
         return evaluation
@@ -173,28 +202,90 @@ class Trainer:
             yield from islice(self.train_batches.epoch(epoch, start), self.length.total_steps - self.step)
 
     def train_step(self, images: Tensor, labels: Tensor) -> None:
-        """One optimizer step. Nothing here waits for the device."""
-        images, targets = self.parts.augment.train(images, labels, augmentation_rng(self.seed, self.step))
+        """One optimizer step. Nothing here waits for the device, unless bad steps may be left out."""
+        rng = augmentation_rng(self.seed, self.step, self.world.rank)
+        images, targets = self.parts.augment.train(images, labels, rng)
         factor = self.parts.schedule(self.step, self.length)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+        if self.early_patch_drop is not None:
+            self.early_patch_drop.at(self.step)
 
-        loss = torch.zeros((), device=self.device)
-        micro_batches = zip(images.chunk(self.accumulate), targets.chunk(self.accumulate), strict=True)
-        for micro_images, micro_targets in micro_batches:
-            share = len(micro_images) / len(images)
-            with self.precision.autocast():
-                micro_loss = self.parts.objective(self.model, micro_images, micro_targets) * share
-            self.precision.backward(micro_loss)
-            loss += micro_loss.detach()
-        grad_norm = self.precision.step(self.optimizer, self.model.parameters(), self.clip_norm)
+        count = self.train_batches.images_in(self.step % self.length.steps_per_epoch)  # of all processes
+        loss = self._gradient(images, targets, count)
+        grad_norm = whole(self.precision.clip(self.optimizer, self.model.parameters(), self.clip_norm))
+        if self.skip_bad_steps and self._is_bad(loss, grad_norm):
+            self._leave_out(images)
+        else:
+            self.precision.step(self.optimizer)
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
+            self.window.add(self.step + 1, count, loss, grad_norm)
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema is not None:
-            self.ema.update_parameters(self.model)
-
         self.step += 1
-        self.window.add(self.step, len(images), loss, grad_norm)
-        self.pace.add(len(images))
+        self.pace.add(count)
+
+    def _gradient(self, images: Tensor, targets: Tensor, count: int) -> Tensor:
+        """Add up the gradient of one batch; where memory does not hold a micro-batch, anew with smaller ones.
+
+        Returns:
+            This process's part of the mean loss over all ``count`` images.
+        """
+        while True:
+            generators = generator_state()
+            try:
+                return self._accumulate(images, targets, count)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(len(images), error)
+            self.optimizer.zero_grad(set_to_none=True)  # out here, where the error no longer holds its tensors
+            free(self.device)
+            set_generator_state(generators)
+
+    def _accumulate(self, images: Tensor, targets: Tensor, count: int) -> Tensor:
+        # The gradients of the processes are averaged, and that must be the mean over all images.
+        weight = self.world.size * self.world.share(count) / count
+        pieces = min(self.accumulate, max(1, count // self.world.size))
+        loss = torch.zeros((), device=self.device)
+        micro_batches = zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
+        for number, (micro_images, micro_targets) in enumerate(micro_batches, start=1):
+            share = weight * len(micro_images) / len(images)
+            with meeting(self.trained, now=number == pieces):
+                with self.precision.autocast():
+                    micro_loss = self.parts.objective(self.trained, micro_images, micro_targets) * share
+                self.precision.backward(micro_loss)
+            loss += micro_loss.detach()
+        return loss
+
+    def _halve(self, images: int, error: RuntimeError) -> None:
+        """Cut a batch into twice as many micro-batches from here on."""
+        if self.accumulate >= images or self.world.size > 1:
+            size = max(1, images // self.accumulate)
+            raise VitlabError(
+                f"memory does not hold a micro-batch of {size} images at step {self.step + 1}"
+                f" ({first_line(error)}); try trainer.accumulate={min(images, 2 * self.accumulate)}, "
+                "model.grad_checkpointing=true or a smaller model"
+            ) from error
+        self.accumulate = min(images, 2 * self.accumulate)
+        self.tracker.say(
+            f"step {self.step + 1} did not fit into memory: once more with trainer.accumulate={self.accumulate}"
+        )
+
+    def _is_bad(self, loss: Tensor, grad_norm: Tensor) -> bool:
+        """Whether the loss or the gradient of any process is not finite; waits for the device."""
+        finite = loss.isfinite() & (grad_norm.isfinite() if self.window.finite_gradients else True)
+        return bool(self.world.sum((~finite).long()))
+
+    def _leave_out(self, images: Tensor) -> None:
+        """Forget the gradient of this step, and say why it is bad."""
+        numbers = self.train_batches.numbers(*divmod(self.step, self.length.steps_per_epoch))
+        why = "; ".join(dict.fromkeys(self.world.gather(reason(self.model, images, numbers, self.precision))))
+        self.precision.forget()
+        self.skipped += 1
+        if self.skipped > self.skip_bad_steps:
+            raise self._not_finite(self.step + 1, f"{why}; {self.skip_bad_steps} such steps were left out before")
+        self.tracker.say(f"step {self.step + 1} is left out, {self.skipped} of {self.skip_bad_steps}: {why}")
 
     def _position(self) -> dict[str, float]:
         """The columns that every row carries."""
@@ -220,19 +311,23 @@ class Trainer:
         """The figures since the last log line, after making sure that they are finite."""
         figures = self.window.read()
         if figures.bad_step is not None:
-            step = figures.bad_step
-            lr = self._lr("initial_lr") * self.parts.schedule(step - 1, self.length)
-            folder = self.parts.checkpoints.folder
-            saved = f"{folder / LAST} (step {self.saved_step})" if self.saved_step is not None else "none yet"
-            raise VitlabError(
-                f"the loss or its gradient stopped being finite at step {step} (learning rate {lr:.3g}, epoch "
-                f"{step / self.length.steps_per_epoch:.2f}); the last good checkpoint is {saved}. "
-                "A smaller optimizer.lr or trainer.clip_norm=1.0 may help"
-            )
+            hint = "a smaller optimizer.lr or trainer.clip_norm=1.0 may help, trainer.skip_bad_steps=10 says more"
+            raise self._not_finite(figures.bad_step, hint)
         return figures
+
+    def _not_finite(self, step: int, more: str) -> VitlabError:
+        lr = self._lr("initial_lr") * self.parts.schedule(step - 1, self.length)
+        folder = self.parts.checkpoints.folder
+        saved = f"{folder / LAST} (step {self.saved_step})" if self.saved_step is not None else "none yet"
+        return VitlabError(
+            f"the loss or its gradient stopped being finite at step {step} (learning rate {lr:.3g}, epoch "
+            f"{step / self.length.steps_per_epoch:.2f}); the last good checkpoint is {saved}; {more}"
+        )
 
     def _log(self) -> None:
         figures = self._finite_figures()
+        if self.window.steps == 0:  # all were left out
+            return
         self._row(
             {
                 "train/loss": figures.loss,
@@ -248,7 +343,7 @@ class Trainer:
         self._finite_figures()
         model = self.ema.module if self.ema is not None else self.model
         with self.pace.paused():
-            evaluation = evaluate(model, self.val_batches, self.parts.augment, self.precision, self.parts.stop)
+            evaluation = self._evaluate(model, self.val_batches)
         if evaluation is None:
             return
         self._row({"val/loss": evaluation.loss, "val/accuracy": evaluation.accuracy})
@@ -257,12 +352,15 @@ class Trainer:
         if self.best.step == self.step:
             self._save(BEST)
 
+    def _evaluate(self, model: nn.Module, batches: Batches) -> Evaluation | None:
+        return evaluate(model, batches, self.parts.augment, self.precision, self.stop, self.world)
+
     def _finish_interrupted_validation(self) -> None:
         due = self.step % self.validate_every == 0 or self.step == self.length.total_steps
         if self.step > 0 and due and self.validated_step != self.step:
             self._validate()
             self._save(LAST)
-            self.parts.stop.obey()
+            self.stop.obey()
 
     def _out_of_patience(self) -> bool:
         if self.patience is None or self.best.step == 0:  # before the first validation there is nothing to wait for
@@ -272,7 +370,7 @@ class Trainer:
     def _save(self, name: str) -> None:
         self._finite_figures()
         with self.pace.paused():
-            self.parts.checkpoints.save(name, snapshot(self))
+            save(self, name)
         self.saved_step = self.step
 
     def figures(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vitlab.engine.distributed import ALONE, World
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -28,10 +30,11 @@ class Window:
     Args:
         device: where losses and norms lie.
         finite_gradients: whether a gradient that is not finite is an error (with a loss scaler it is not).
+        world: the processes whose losses are averaged; their gradients are the same.
     """
 
-    def __init__(self, device: torch.device, finite_gradients: bool) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, finite_gradients: bool, world: World = ALONE) -> None:
+        self.device, self.world = device, world
         self.finite_gradients = finite_gradients
         self.clear()
 
@@ -44,7 +47,7 @@ class Window:
         self.sums = self.sums.to(self.device)
 
     def add(self, step: int, images: int, loss: Tensor, grad_norm: Tensor) -> None:
-        """Count the step number ``step`` over ``images`` images with its mean ``loss``."""
+        """Count the step number ``step`` over ``images`` images of all processes with the mean ``loss`` of each."""
         finite = loss.isfinite()
         if self.finite_gradients:
             finite = finite & grad_norm.isfinite()
@@ -54,8 +57,11 @@ class Window:
         self.steps += 1
 
     def read(self) -> Figures:
-        """The means so far."""
+        """The means so far, over all processes, which call it together."""
         loss, norm, bad = self.sums.tolist()
+        if self.world.size > 1:
+            loss = float(self.world.sum(torch.tensor(loss / self.world.size, dtype=torch.float64)))
+            self.sums[0] = loss  # from here on the mean of all, which is its own mean
         return Figures(loss / max(1, self.images), norm / max(1, self.steps), int(bad) if bad >= 0 else None)
 
     def state(self) -> dict[str, Any]:

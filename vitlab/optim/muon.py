@@ -58,6 +58,11 @@ class MuonAdamW:
         """The groups of both, live: a rate that is set here is used."""
         return [*self.muon.param_groups, *self.adamw.param_groups]
 
+    @property
+    def state(self) -> dict[torch.Tensor, dict[str, Any]]:
+        """What both keep of each parameter, live."""
+        return {**self.muon.state, **self.adamw.state}
+
     def step(self) -> None:
         """Update all parameters once."""
         self.muon.step()  # type: ignore[no-untyped-call]

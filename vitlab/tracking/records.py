@@ -3,13 +3,17 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder, write_json
 
 _POSITION = ("step", "epoch", "images_seen", "seconds")
+_CLOCK = ("seconds", "images_per_second")
+
+Row = dict[str, float | None]
 
 
 class Records:
@@ -35,19 +39,21 @@ class Records:
             while line:  # a disk that is filling up may take a part first
                 line = line[file.write(line) :]
 
-    def rows(self) -> list[dict[str, float | None]]:
+    def rows(self) -> list[Row]:
         """Every whole row so far, oldest first."""
-        if not self._jsonl.exists():
-            return []
-        # What follows the last newline is nothing, or the torn row of a run that was killed.
-        return [json.loads(line) for line in self._jsonl.read_text().split("\n")[:-1]]
+        return rows_of(self._folder)
 
-    def truncate(self, count: int) -> None:
-        """Keep the first ``count`` rows: a resumed run will write the others again. A torn last row goes too."""
+    def truncate(self, count: int) -> int:
+        """Keep the first ``count`` rows: a resumed run will write the others again. A torn last row goes too.
+
+        Returns:
+            How many there are now; fewer than ``count`` where some are gone.
+        """
         kept = self.rows()[:count]
         temporary = self._jsonl.with_name(self._jsonl.name + ".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
         temporary.replace(self._jsonl)
+        return len(kept)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json whole: a reader sees the old one or the new one."""
@@ -72,3 +78,40 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return value
+
+
+def rows_of(folder: Path) -> list[Row]:
+    """Every whole row of the run in ``folder``, oldest first.
+
+    Raises:
+        VitlabError: the file holds something else; the line is named.
+    """
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    rows = []
+    # What follows the last newline is nothing, or the torn row of a run that was killed.
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise VitlabError(f"{path}, line {number}, is no row of figures")
+        rows.append(row)
+    return rows
+
+
+def first_difference(ours: Sequence[Row], theirs: Sequence[Row], names: tuple[str, str]) -> str | None:
+    """Where the figures of two runs part, in words with the runs' ``names``; the clock's do not count.
+
+    Returns:
+        None if they are the same to the last digit.
+    """
+    for one, other in zip(ours, theirs, strict=False):
+        for key in dict.fromkeys([*one, *other]):
+            if key not in _CLOCK and one.get(key) != other.get(key):
+                return f"at step {one['step']:.0f} {key} is {one.get(key)} {names[0]} and {other.get(key)} {names[1]}"
+    if len(ours) != len(theirs):
+        return f"there are {len(ours)} rows of figures {names[0]} and {len(theirs)} {names[1]}"
+    return None

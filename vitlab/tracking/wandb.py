@@ -3,10 +3,12 @@
 import os
 import secrets
 import shlex
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitlab.config.secrets import hidden_in
 from vitlab.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -61,12 +63,14 @@ class WandbTracker:
         self._folder, self._say = folder, say
         self._finish_timeout = finish_timeout
         self._run: Run | None = None
+        self.complete = False  # whether all has arrived
         if mode == "disabled":
             return
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
+        sys.argv[1:] = [hidden_in(argument) for argument in sys.argv[1:]]  # W&B writes down how a process was called
         import wandb
 
-        from vitlab.tracking.wandb_run import open_run, reason
+        from vitlab.tracking.wandb_run import Losses, open_run, reason
 
         _refuse_unknown(settings or {}, wandb.Settings.model_fields)
         chosen: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True, **(settings or {})}
@@ -84,12 +88,18 @@ class WandbTracker:
             "resume": "allow",
             "settings": wandb.Settings(**chosen),
         }
+        self._losses = Losses()
         try:
             self._run = open_run(mode, arguments, say)
         except Exception as error:
             say(f"W&B is switched off, the run goes on: {reason(error)}")
         if self._run is not None:
             say(f"W&B is offline; {_how_to_sync(self._run)}" if self._run.offline else f"W&B: {self._run.url}")
+
+    @property
+    def url(self) -> str | None:
+        """Where the run is to be seen, if it is online."""
+        return None if self._run is None or self._run.offline else self._run.url
 
     def log(self, row: Mapping[str, float]) -> None:
         """Hand one row to W&B's own process; waits for no server."""
@@ -109,6 +119,9 @@ class WandbTracker:
         self._run.summary.update(dict(summary))
         try:
             self._run.finish(exit_code=exit_code)
+            self.complete = not self._losses.end()
+            if not self.complete:
+                self._say(f"W&B has stopped taking rows, see the log; {_how_to_sync(self._run)}")
         except TimeoutError:
             self._say(f"W&B did not take everything within {self._finish_timeout:g} s; {_how_to_sync(self._run)}")
 

@@ -67,6 +67,24 @@ def _open_online(arguments: dict[str, Any], say: Callable[[str], None]) -> wandb
     return None
 
 
+class Losses(logging.Handler):
+    """Hears from W&B's warnings, which go to the log, that it has given up sending: ``finish`` says nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.heard = False
+        _LOGGER.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of a warning."""
+        self.heard = self.heard or "not be synced" in record.getMessage()
+
+    def end(self) -> bool:
+        """Listen no longer; whether something was heard."""
+        _LOGGER.removeHandler(self)
+        return self.heard
+
+
 def reason(error: Exception) -> str:
     """What went wrong, without the advice that W&B adds."""
     return (str(error).splitlines() or [type(error).__name__])[0]

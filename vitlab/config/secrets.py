@@ -1,0 +1,54 @@
+"""Keys and passwords are used and not written down: not in a config, nor in a log, nor in the name of a folder."""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+HIDDEN = "***"
+_WORD = r"(?:api_?key|access_?key|password|passwd|secret|token|credentials?)"
+_NAME = re.compile(rf"(?i)(?:.*[._-])?{_WORD}")
+_TYPED = re.compile(rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}=)([^\s,]+)")
+_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_HARMLESS = re.compile(r"(?i)true|false|null|none|[-+.\de]+|\*+")
+_SHORTEST = 8  # a shorter value of the environment may be any word
+
+
+def without_secrets(plain: Any, key: str = "") -> Any:
+    """``plain``, nested dicts and lists, with ``***`` in place of each secret.
+
+    A secret is a text under a key that says so (``api_key``, ``password``, ``token``), such a pair inside of a text, a
+    name and password in a URL, and what a variable of the environment with such a name holds, wherever it stands.
+    """
+    if isinstance(plain, dict):
+        return {name: without_secrets(value, str(name)) for name, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [without_secrets(value, key) for value in plain]
+    if not isinstance(plain, str):
+        return plain
+    if _NAME.fullmatch(key) and not _HARMLESS.fullmatch(plain) and not plain.startswith("${"):
+        return HIDDEN
+    return hidden_in(plain)
+
+
+def hidden_in(text: str) -> str:
+    """``text`` with ``***`` in place of each secret."""
+    for value in _of_environment():
+        text = text.replace(value, HIDDEN)
+    text = _IN_URL.sub(HIDDEN, text)
+    return _TYPED.sub(lambda pair: pair[0] if _HARMLESS.fullmatch(pair[2]) else pair[1] + HIDDEN, text)
+
+
+def forgotten(plain: Any) -> Any:
+    """``plain`` with null in place of each ``***``: who goes on with a run gives its keys once more."""
+    if isinstance(plain, dict):
+        return {name: forgotten(value) for name, value in plain.items()}
+    if isinstance(plain, list):
+        return [forgotten(value) for value in plain]
+    return None if plain == HIDDEN else plain
+
+
+def _of_environment() -> Iterator[str]:
+    for name, value in os.environ.items():
+        if (_NAME.fullmatch(name) or name.endswith("_KEY")) and len(value) >= _SHORTEST:
+            yield value
