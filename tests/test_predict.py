@@ -81,8 +81,7 @@ def test_what_cannot_be_predicted_is_one_message(run, command, tmp_path, argumen
 
 def test_a_name_that_is_no_unicode_is_a_name(run, command, tmp_path):
     (tmp_path / "pictures").mkdir()
-    path = os.path.join(os.fsencode(tmp_path / "pictures"), b"\xff.png")
-    with open(path, "wb") as file:
+    with (tmp_path / "pictures" / os.fsdecode(b"\xff.png")).open("wb") as file:
         Image.new("L", (8, 8)).save(file, "PNG")
     done = command("predict", "run=run", "images=pictures")
     assert done.returncode == 0, done.stderr
