@@ -12,7 +12,14 @@ from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolve
 
 pytest_plugins = ["finished_runs", "slurm_cluster"]
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # as many test processes run side by side as there are cores
+
+
+def pytest_collection_modifyitems(items):
+    """A file's tests run in one process, for they share fixtures; so do all that need the one Slurm or Ray."""
+    for item in items:
+        together = "cluster" if item.get_closest_marker("cluster") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(autouse=True)
