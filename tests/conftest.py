@@ -1,6 +1,7 @@
 """What tests share: composed configs, commands in processes of their own, and isolation from the user's accounts."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,11 @@ from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolve
 pytest_plugins = ["finished_runs", "slurm_cluster"]
 
 torch.set_num_threads(1)  # as many test processes run side by side as there are cores
+
+
+def pytest_make_parametrize_id(val):
+    """Settings are named by what they say; not by where a function lies, which is another place in each process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(val)) if isinstance(val, dict) or callable(val) else None
 
 
 def pytest_collection_modifyitems(items):

@@ -163,7 +163,6 @@ def test_eval_is_deterministic_and_images_do_not_touch_each_other(make_vit):
         {"patch_size": 4},
         {"num_classes": 6},
     ],
-    ids=str,
 )
 def test_every_setting_changes_the_result(make_vit, setting):
     def logits(**settings):

@@ -231,7 +231,6 @@ def test_norms_of_another_eps_are_told(vit, tmp_path):
         ("mean", {"pool_before_norm": True}, [r"norm +before the pool +after it +model\.pool_before_norm=false"]),
         ("plain", {"init": mup}, [r"model/init=trunc_normal"]),
     ],
-    ids=str,
 )
 def test_what_does_not_fit_is_a_table_with_the_setting_to_change(vit, saved, kind, here, lines):
     reference, settings = timm_reference(kind)

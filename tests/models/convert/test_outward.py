@@ -175,7 +175,6 @@ def test_timm_s_ratio_gives_the_width_back(vit, mlp_ratio):
         (to_torchvision, {"distillation_token": True}, r"no distillation_token=true"),
         (to_torchvision, {"norm": lambda width: LayerNorm(width, eps=1e-5)}, r"no norm\.eps=1e-05 by default"),
     ],
-    ids=str,
 )
 def test_parts_that_a_library_lacks_are_refused_by_name(vit, to, settings, message):
     with pytest.raises(ValueError, match=message):

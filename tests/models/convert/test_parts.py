@@ -32,7 +32,6 @@ from vitlab.models.position.relative_bias import RelativeBiasPosition
         ({"gated": True}, "gated attention; .*model.attention.gated=false"),
         ({"num_kv_heads": 1}, "num_kv_heads=1; .*model.attention.num_kv_heads=null"),
     ],
-    ids=str,
 )
 def test_a_part_that_no_library_has_is_refused_with_the_options_in_its_place(vit, library, settings, message):
     with pytest.raises(ValueError, match=f"{library} has no {message}"):
