@@ -21,6 +21,7 @@ def pytest_make_parametrize_id(val):
     return re.sub(r" at 0x[0-9a-f]+", "", str(val)) if isinstance(val, dict) or callable(val) else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """A file's tests run in one process, for they share fixtures; so do all that need the one Slurm or Ray."""
     for item in items:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vitlab.analysis.cost import counting
+
 FUSED = "scaled_dot_product_attention"
 
 
@@ -49,7 +51,7 @@ def trace(model: nn.Module, watched: Mapping[str, nn.Module], images: Tensor) ->
     running = [""]
     with (
         torch.no_grad(),
-        FlopCounterMode(display=False) as counter,
+        counting() as counter,
         _watching(watched, running, events),
         _Products(counter, running, events),
     ):
