@@ -11,7 +11,7 @@ import torch
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 
-pytest_plugins = ["finished_runs", "slurm_cluster"]
+pytest_plugins = ["finished_runs", "side_by_side", "slurm_cluster"]
 
 torch.set_num_threads(1)  # as many test processes run side by side as there are cores
 
@@ -19,14 +19,6 @@ torch.set_num_threads(1)  # as many test processes run side by side as there are
 def pytest_make_parametrize_id(val):
     """Settings are named by what they say; not by where a function lies, which is another place in each process."""
     return re.sub(r" at 0x[0-9a-f]+", "", str(val)) if isinstance(val, dict) or callable(val) else None
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """A file's tests run in one process, for they share fixtures; so do all that need the one Slurm or Ray."""
-    for item in items:
-        together = "cluster" if item.get_closest_marker("cluster") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(autouse=True)

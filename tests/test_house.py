@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from side_by_side import NEED_A_CLUSTER
 
 HOUSE = Path(__file__).parents[1]
 SOURCES = sorted((HOUSE / "vitlab").glob("**/*.py"))
@@ -103,3 +104,8 @@ def test_every_target_of_a_group_lies_in_its_package_or_in_torch(group):
     for path in files:
         for target in targets(yaml.safe_load(path.read_text())):
             assert target.startswith((f"{GROUP_PACKAGES[group]}.", "torch.", "torchvision.")), path
+
+
+def test_all_that_need_a_cluster_are_known_to_run_in_one_process():
+    marked = {path.name for path in (HOUSE / "tests").glob("*/test_*.py") if "pytest.mark.cluster" in path.read_text()}
+    assert marked == set(NEED_A_CLUSTER)
