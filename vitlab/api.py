@@ -93,9 +93,11 @@ def build_model(config: DictConfig, allow_targets: Sequence[str] = ()) -> "nn.Mo
     import torch
 
     allow = [*config.get("allow_targets", ()), *allow_targets]
-    if OmegaConf.select(config, "data.num_classes") is None:  # a folder of images, which has to be read for it
+    if "num_classes" in config.data and config.data.num_classes is None:  # a folder of images, to be read for it
         config = config.copy()
         config.data.num_classes = build(config, "data", allow).spec.num_classes
+        if "num_classes" in config.model and config.model.num_classes is None:
+            config.model.num_classes = config.data.num_classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model: nn.Module = build(config, "model", allow)

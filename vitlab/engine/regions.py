@@ -24,6 +24,6 @@ def region(path: str, blocks: dict[str, nn.Module]) -> str:
     for block in blocks:
         if path == block or path.startswith(f"{block}."):
             of, _, name = block.rpartition(".")
-            return f"{of.removesuffix('s') or 'block'}{name.zfill(2) if name.isdigit() else f'.{name}'}"
+            return f"{of.removesuffix('s') or 'block'}{name.zfill(2)}" if name.isdigit() else name
     first = path.partition(".")[0]
     return f"layer{first.zfill(2)}" if first.isdigit() else first
