@@ -1,6 +1,5 @@
 """The look inside a model that trains for real: on the blobs of conftest, and on digits."""
 
-import copy
 import math
 
 import pytest
@@ -11,12 +10,12 @@ from torch._dynamo.utils import counters
 from vitlab.assembly import assemble
 from vitlab.config.compose import resolved
 from vitlab.engine.health import Health
-from vitlab.engine.seeding import generator_state
-from vitlab.engine.snapshot import restore, snapshot, values_of
+from vitlab.engine.snapshot import first_difference_of_states, restore, snapshot
 from vitlab.engine.stop import GracefulStop
 from vitlab.errors import Interrupted
 
 EVERY = "2 steps"
+NARROW = ("model.depth=2", "model.embed_dim=32", "model.num_heads=2", "trainer.batch_size=32")
 
 
 class Rows:
@@ -48,6 +47,10 @@ def vit(make_vit):
     return make
 
 
+def gentle(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+
 def trained(trainer, tracker=None):
     torch.manual_seed(5)
     tracker = tracker or Rows()
@@ -67,14 +70,12 @@ def test_a_run_is_the_same_to_the_bit_with_it_and_without(make_trainer, vit, set
     found = trained(looked_at)
     assert [row["step"] for row in found.of_health()] == [2, 4, 6, 8]
     assert [row for row in found.rows if row not in found.of_health()] == expected.rows
-    ours, theirs = values_of(snapshot(looked_at)), values_of(snapshot(without))
-    assert ours.keys() - {"told"} == theirs.keys() - {"told"}
-    for name in theirs.keys() - {"rows"}:
-        assert torch.equal(torch.as_tensor(ours[name]), torch.as_tensor(theirs[name])), name
+    about_itself = {"rows": 0, "told": []}
+    assert first_difference_of_states(snapshot(looked_at) | about_itself, snapshot(without) | about_itself) is None
 
 
 def test_a_row_has_a_figure_for_each_region_and_each_block(make_trainer, vit):
-    row = trained(make_trainer(model=vit(), health_every=EVERY)).of_health()[0]
+    row = trained(make_trainer(model=vit(), health_every=EVERY, optimizer=gentle, epochs=1)).of_health()[0]
     regions = ["cls_token", "patch_embed", "position", "block00", "block01", "norm", "head"]
     expected = {f"{region}/{figure}" for region in regions for figure in ("grad_norm", "update_ratio")}
     inside = ("attention_entropy", "largest_logit", "token_similarity")
@@ -93,7 +94,7 @@ def test_a_model_that_is_no_vit_tells_its_gradients_and_strides(make_trainer):
 
 
 def test_a_resumed_run_has_the_same_rows_and_says_nothing_twice(make_trainer, vit):
-    sick = {"optimizer": lambda model: torch.optim.SGD(model.parameters(), lr=30.0), "health_every": EVERY}
+    sick = {"optimizer": lambda model: torch.optim.SGD(model.parameters(), lr=3.0), "health_every": EVERY}
     expected = trained(make_trainer("unbroken", model=vit(), **sick))
     assert expected.said
     first = make_trainer("broken", model=vit(), **sick)
@@ -127,10 +128,11 @@ def test_a_head_without_a_way_out_is_told(make_trainer, vit):
     closed.open = torch.ones(24)
     closed.open[8:16] = 0  # the columns of the second of three heads
     nn.utils.parametrize.register_parametrization(model.blocks[0].attn.proj, "weight", closed)
-    tracker = trained(make_trainer(model=model, health_every=EVERY))
+    seldom = {"validate_every": "1 of run", "save_every": "1 of run", "optimizer": gentle}
+    tracker = trained(make_trainer(model=model, health_every="50 steps", max_steps=200, batch_size=8, **seldom))
     assert all(row["health/dead_heads"] == 1 for row in tracker.of_health())
     assert [said.partition(",")[0] for said in tracker.said] == [
-        "step 4: head 1 of block00 gives the tokens next to nothing"
+        "step 200: head 1 of block00 gives the tokens next to nothing"
     ]
 
 
@@ -152,21 +154,20 @@ def test_without_it_nothing_is_looked_at(make_trainer, vit):
 
 @pytest.mark.slow
 def test_a_compiled_model_is_not_compiled_again_for_it(make_trainer, vit):
-    def graphs(name, **settings):
+    def compiled(name, **settings):
         torch.compiler.reset()
         counters.clear()
-        trainer = make_trainer(name, model=vit(depth=1, drop_path=0.0), epochs=1, compile=True, **settings)
+        trainer = make_trainer(name, model=vit(depth=1, drop_path=0.0), epochs=1, **settings)
+        trainer.model.compile(backend="eager")  # the same graphs, which nothing has to translate
         trained(trainer)
-        weights = copy.deepcopy(trainer.model.state_dict())
-        return counters["stats"]["unique_graphs"], weights, generator_state()["cpu"]
+        return counters["stats"]["unique_graphs"], trainer.model.state_dict()
 
-    expected, found = graphs("without"), graphs("with", health_every="1 step")
-    assert found[0] == expected[0] > 0
-    assert all(torch.equal(found[1][name], expected[1][name]) for name in expected[1])
-    assert torch.equal(found[2], expected[2])
+    (expected, theirs), (graphs, ours) = compiled("without"), compiled("with", health_every="1 step")
+    assert graphs == expected > 0
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
 
 
-def on_digits(compose, folder, *overrides, steps=150):
+def on_digits(compose, folder, *overrides, steps):
     cfg = compose(["tracker=none", "trainer.device=cpu", f"trainer.max_steps={steps}", *overrides])
     trainer = assemble(resolved(cfg), folder, GracefulStop()).trainer
     tracker = Rows()
@@ -176,31 +177,31 @@ def on_digits(compose, folder, *overrides, steps=150):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides",
+    ("overrides", "steps"),
     [
-        *[("trainer.health_every=25 steps", f"seed={seed}") for seed in (0, 1, 2)],
-        ("trainer.health_every=25 steps", "optimizer=muon", "model/pool=mean", "model/attention=window"),
-        ("trainer.health_every=25 steps", "optimizer=sgd", "model/position=rope_2d", "model/attention=linear"),
-        ("trainer.health_every=25 steps", "model/block=post_norm", "model.layer_scale=1e-5", "trainer.ema_decay=0.9"),
+        *[((f"seed={seed}",), 100) for seed in (0, 1, 2)],
+        (("optimizer=muon", "model/pool=mean", "model/attention=window", *NARROW), 220),
+        (("optimizer=sgd", "model/position=rope_2d", "model/attention=linear", *NARROW), 220),
+        (("model/block=post_norm", "model.layer_scale=1e-5", "trainer.ema_decay=0.9", *NARROW), 220),
     ],
-    ids=lambda overrides: " ".join(overrides[1:]),
+    ids=str,
 )
-def test_healthy_runs_raise_no_warning(compose, tmp_path, overrides):
-    tracker = on_digits(compose, tmp_path, *overrides)
-    assert len(tracker.of_health()) == 6
+def test_healthy_runs_raise_no_warning(compose, tmp_path, overrides, steps):
+    tracker = on_digits(compose, tmp_path, "trainer.health_every=20 steps", *overrides, steps=steps)
+    assert len(tracker.of_health()) == steps // 20
     assert tracker.said == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "steps", "said"),
     [
-        (["optimizer.lr=10"], "the learning rate is too large"),
-        (["optimizer.lr=1e-7", "scheduler=constant"], "the learning rate is too small"),
-        (["optimizer.lr=0.1"], "attention logits have grown"),
-        (["optimizer.lr=1e-9", "model/init=mimetic"], "all images get the same answer"),
+        (["optimizer.lr=10"], 20, "the learning rate is too large"),
+        (["optimizer.lr=0.1"], 40, "attention logits have grown"),
+        (["optimizer.lr=1e-7", "scheduler=constant", *NARROW], 200, "the learning rate is too small"),
+        (["optimizer.lr=1e-7", *NARROW], 200, "all images get the same answer"),
     ],
 )
-def test_sick_runs_are_told_by_their_cause(compose, tmp_path, overrides, said):
-    tracker = on_digits(compose, tmp_path, "trainer.health_every=10 steps", *overrides, steps=40)
-    assert any(said in sentence for sentence in tracker.said), tracker.said
+def test_sick_runs_are_told_by_their_cause(compose, tmp_path, overrides, steps, said):
+    tracker = on_digits(compose, tmp_path, "trainer.health_every=10 steps", *overrides, steps=steps)
+    assert sum(said in sentence for sentence in tracker.said) == 1, tracker.said

@@ -5,7 +5,7 @@ import pytest
 
 from vitlab.engine.symptoms import When, dead_heads, symptoms
 
-MIDWAY = When(progress=0.5, lr=1.0)
+MIDWAY = When(step=500, total=1000, lr=1.0)
 HEALTHY = {
     "update_ratio": [2e-3],
     "answer_spread": [0.2],
@@ -36,7 +36,7 @@ def test_a_healthy_model_has_none():
         (
             "attention_uniform",
             {f"{block}/attention_entropy": [1.0, 0.99995] for block in ALL},
-            "no head of any block looks anywhere in particular after 50% of the run",
+            "no head of any block looks anywhere in particular after 500 steps",
             "a larger optimizer.lr",
         ),
         ("dead_heads", {"block01/head_power": [1.0, 1e-6]}, "head 1 of block01 gives", "fewer model.num_heads"),
@@ -47,7 +47,7 @@ def test_a_healthy_model_has_none():
         (
             "same_answer",
             {"answer_spread": [0.001], "answer_confidence": [0.1]},
-            "all images get the same answer after 50% of the run",
+            "all images get the same answer after 500 steps",
             "look at the labels",
         ),
     ],
@@ -78,11 +78,12 @@ def test_what_a_model_looks_like_at_its_start_is_no_sickness_then(kind):
         "update_too_small": {"update_ratio": [1e-7]},
     }[kind]
     assert kind in said(changes)
-    assert said(changes, replace(MIDWAY, progress=0.05)) == {}
+    assert said(changes, replace(MIDWAY, total=10_000)) == {}
+    assert said(changes, replace(MIDWAY, step=100, total=100)) == {}
 
 
 def test_small_steps_are_right_where_the_rate_is_low_or_the_model_has_learned():
-    assert said({"update_ratio": [1e-9]}, When(0.99, lr=0.01)) == {}
+    assert said({"update_ratio": [1e-9]}, When(990, 1000, lr=0.01)) == {}
     assert said({"update_ratio": [1e-9], "answer_spread": [0.7]}) == {}
 
 

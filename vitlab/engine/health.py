@@ -4,6 +4,7 @@ What a look finds is in ``inside`` and ``strides``, what is wrong in ``symptoms`
 ``docs/health.md`` tells how to read it.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -81,8 +82,8 @@ class Health:
 
 
 def _of_row(figures: Mapping[str, list[float]]) -> dict[str, float]:
-    """One number for each figure, those of heads as their mean; powers of heads as the number of dead ones."""
+    """One number for each figure, the mean of those of heads; of powers of heads the number of dead ones."""
     row = {name: sum(each) / len(each) for name, each in figures.items() if not name.endswith("/head_power")}
     if len(row) < len(figures):
         row["dead_heads"] = sum(map(len, dead_heads(figures).values()))
-    return row
+    return {name: number for name, number in row.items() if math.isfinite(number)}

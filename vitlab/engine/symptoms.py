@@ -36,6 +36,7 @@ _TELLS_APART = 0.3  # a model whose answers lie so far apart learns, whatever el
 _SURE = 0.9  # more than a model that has learned nothing can be, unless nine images of ten are of one class
 
 _LATER, _LATE = 0.2, 0.3  # shares of the run before which a model may look like that
+_FEWEST_STEPS = 200  # before which it may in the shortest run too
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,18 @@ class When:
     """The moment of a look.
 
     Args:
-        progress: share of the run that is done.
+        step: how many are done.
+        total: how many the run has.
         lr: learning rate in units of the greatest of the run; small in warm-up and at the end.
     """
 
-    progress: float
+    step: int
+    total: int
     lr: float
+
+    def is_past(self, share: float) -> bool:
+        """Whether this share of the run is done, and enough for a model to show something."""
+        return self.step >= max(_FEWEST_STEPS, share * self.total)
 
 
 def symptoms(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
@@ -80,17 +87,17 @@ def _attention(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple
             "greatest); try model.attention.qk_norm=true, a smaller optimizer.lr or a longer scheduler.warmup",
         )
     heads = [entropy for name, each in figures.items() if name.endswith("/attention_entropy") for entropy in each]
-    if logits and min(heads, default=0.0) > _UNIFORM and _has_learned_little(figures) and when.progress >= _LATE:
+    if logits and min(heads, default=0.0) > _UNIFORM and _has_learned_little(figures) and when.is_past(_LATE):
         yield (
             "attention_uniform",
-            f"no head of any block looks anywhere in particular after {when.progress:.0%} of the run: the attentions "
+            f"no head of any block looks anywhere in particular after {when.step} steps: the attentions "
             "are averages and learn nothing; try a larger optimizer.lr, or model/init=mimetic",
         )
 
 
 def _heads(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
     dead = dead_heads(figures)
-    if when.progress < _LATER or not dead:
+    if not dead or not when.is_past(_LATER):
         return
     named = [f"{head} of {block}" for block, heads in dead.items() for head in heads]
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
@@ -121,7 +128,7 @@ def _stride(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[st
             f"a step changes the weights by {ratio:.0%} of their size, where 0.1 % is usual: the learning rate is too "
             "large; try a tenth of optimizer.lr or a longer scheduler.warmup",
         )
-    if ratio < _LEAST_STRIDE and when.lr > 0.5 and _has_learned_little(figures) and when.progress >= _LATER:
+    if ratio < _LEAST_STRIDE and when.lr > 0.5 and _has_learned_little(figures) and when.is_past(_LATER):
         yield (
             "update_too_small",
             f"a step changes the weights by {ratio:.1g} of their size, where 1e-3 is usual, and little is learned yet: "
@@ -131,7 +138,7 @@ def _stride(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[st
 
 def _tokens(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
     alike = [block for block, similarity in _of(figures, "token_similarity").items() if similarity > _ALIKE]
-    if alike and when.progress >= _LATER:
+    if alike and when.is_past(_LATER):
         yield (
             "tokens_alike",
             f"all tokens of an image are alike from {alike[0]} on (over-smoothing), so that what follows sees one "
@@ -155,10 +162,10 @@ def _gradient(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[
 
 def _answers(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
     (spread,), (confidence,) = figures.get("answer_spread", [1.0]), figures.get("answer_confidence", [1.0])
-    if spread < _SAME_ANSWER and confidence < _SURE and when.progress >= _LATER:
+    if spread < _SAME_ANSWER and confidence < _SURE and when.is_past(_LATER):
         yield (
             "same_answer",
-            f"all images get the same answer after {when.progress:.0%} of the run, so the loss does not move; try a "
+            f"all images get the same answer after {when.step} steps, so the loss does not move; try a "
             "tenth of optimizer.lr (ten times where it is tiny) or a longer scheduler.warmup, and look at the labels",
         )
 

@@ -353,7 +353,7 @@ class Trainer:
 
     def _look(self, images: Tensor) -> None:
         """Log how the model is after a step on ``images``, and say what is wrong with it."""
-        when = When(self.step / self.length.total_steps, self.parts.schedule(self.step - 1, self.length))
+        when = When(self.step, self.length.total_steps, self.parts.schedule(self.step - 1, self.length))
         mine = self.world.share(min(IMAGES, self._images_in(self.step - 1)))
         few = self.parts.augment.eval(images[: max(1, mine)])
         row = self.health.look(self.model, few, mine, self.precision, when)
