@@ -1,7 +1,8 @@
 """``python -m benchmarks.health``: what a look inside the model costs, as a share of the run that it is a part of.
 
 A step that is looked at and the look are timed in turns with a step that is not, on the data and the model of
-``benchmarks.epoch`` and on the default run. The share is that of one look in every hundred steps, as the default has it.
+``benchmarks.epoch`` and on the default run. The share is that of one look
+in every hundred steps, as the default has it.
 """
 
 import tempfile
