@@ -129,10 +129,10 @@ def test_a_head_without_a_way_out_is_told(make_trainer, vit):
     closed.open[8:16] = 0  # the columns of the second of three heads
     nn.utils.parametrize.register_parametrization(model.blocks[0].attn.proj, "weight", closed)
     seldom = {"validate_every": "1 of run", "save_every": "1 of run", "optimizer": gentle}
-    tracker = trained(make_trainer(model=model, health_every="50 steps", max_steps=200, batch_size=8, **seldom))
+    tracker = trained(make_trainer(model=model, health_every="100 steps", max_steps=500, batch_size=8, **seldom))
     assert all(row["health/dead_heads"] == 1 for row in tracker.of_health())
     assert [said.partition(",")[0] for said in tracker.said] == [
-        "step 200: head 1 of block00 gives the tokens next to nothing"
+        "step 500: head 1 of block00 gives the tokens next to nothing"
     ]
 
 
@@ -198,8 +198,8 @@ def test_healthy_runs_raise_no_warning(compose, tmp_path, overrides, steps):
     [
         (["optimizer.lr=10"], 20, "the learning rate is too large"),
         (["optimizer.lr=0.1"], 40, "attention logits have grown"),
-        (["optimizer.lr=1e-7", "scheduler=constant", *NARROW], 200, "the learning rate is too small"),
-        (["optimizer.lr=1e-7", *NARROW], 200, "all images get the same answer"),
+        (["optimizer.lr=1e-7", "scheduler=constant", *NARROW, "trainer.batch_size=8"], 500, "rate is too small"),
+        (["optimizer.lr=1e-7", *NARROW, "trainer.batch_size=8"], 500, "all images get the same answer"),
     ],
 )
 def test_sick_runs_are_told_by_their_cause(compose, tmp_path, overrides, steps, said):

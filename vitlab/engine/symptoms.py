@@ -36,7 +36,7 @@ _TELLS_APART = 0.3  # a model whose answers lie so far apart learns, whatever el
 _SURE = 0.9  # more than a model that has learned nothing can be, unless nine images of ten are of one class
 
 _LATER, _LATE = 0.2, 0.3  # shares of the run before which a model may look like that
-_FEWEST_STEPS = 200  # before which it may in the shortest run too
+_FEWEST_STEPS = 500  # before which it may in the shortest run too
 
 
 @dataclass(frozen=True)
