@@ -23,11 +23,11 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis", "exports", "evaluation", "trained"},
-    {"comparison", "teacher"},
+    {"comparison", "teacher", "microscopy"},
     {"assembly"},
     {"sweeps"},
     {"train", "evaluate", "explain", "export", "compare", "predict"},
-    {"plan", "verify_resume", "reproduce", "sync"},
+    {"plan", "verify_resume", "reproduce", "sync", "microscope"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -5,6 +5,7 @@ Shapes: C channels, S x S image, D width, P x P pixels that a token sees.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +26,17 @@ class Filters:
     variance: Tensor
 
 
-def principal_filters(patch_embed: nn.Module, image_shape: tuple[int, int, int]) -> Filters | None:
-    """The components of the filters, or None if the embedding has none: where a ReLU or a norm stands between pixels and
-    token, no pattern of pixels is what a number of the token measures.
+def principal_filters(patch_embed: nn.Module, channels: int, size: int) -> Filters | None:
+    """The components of the filters, or None if the embedding has none.
+
+    Where a ReLU or a norm stands between pixels and token, no pattern of pixels is what a number of the token measures.
 
     Args:
         patch_embed: maps images [B, C, S, S] to tokens [B, N, D]; in eval mode.
-        image_shape: C, S, S.
+        channels: C.
+        size: S, height and width of the images, in pixels.
     """
-    filters = pixel_filters(patch_embed, image_shape)
+    filters = pixel_filters(patch_embed, channels, size)
     if filters is None:
         return None
     flat = filters.flatten(1).double()  # [D, C*P*P]
@@ -43,21 +46,21 @@ def principal_filters(patch_embed: nn.Module, image_shape: tuple[int, int, int])
     return Filters(components.view(-1, *filters.shape[1:]).float(), variance.float())
 
 
-def pixel_filters(patch_embed: nn.Module, image_shape: tuple[int, int, int]) -> Tensor | None:
+def pixel_filters(patch_embed: nn.Module, channels: int, size: int) -> Tensor | None:
     """What each number of a token multiplies the pixels with, [D, C, P, P]; None if it is no sum of pixels.
 
     Taken from the token in the middle of the grid, by its gradient, and cut to the pixels that it sees.
     """
-    if not _is_affine(patch_embed, image_shape):
+    if not _is_affine(patch_embed, channels, size):
         return None
     device = next(patch_embed.parameters()).device
-    rows, columns = patch_embed.grid_size  # type: ignore[misc]
+    rows, columns = cast(tuple[int, int], patch_embed.grid_size)
     middle = rows // 2 * columns + columns // 2
     with torch.enable_grad():
-        width = patch_embed(torch.zeros(1, *image_shape, device=device)).shape[-1]
+        width = patch_embed(torch.zeros(1, channels, size, size, device=device)).shape[-1]
         parts = []
-        for numbers in torch.arange(width).split(_CHUNK):
-            images = torch.zeros(len(numbers), *image_shape, device=device, requires_grad=True)
+        for numbers in torch.split(torch.arange(width), _CHUNK):
+            images = torch.zeros(len(numbers), channels, size, size, device=device, requires_grad=True)
             tokens = patch_embed(images)[:, middle]  # [chunk, D]
             parts.append(torch.autograd.grad(tokens[range(len(numbers)), numbers].sum(), images)[0])
     filters = torch.cat(parts)  # [D, C, S, S]
@@ -69,10 +72,10 @@ def pixel_filters(patch_embed: nn.Module, image_shape: tuple[int, int, int]) -> 
     return filters[:, :, top:bottom, left:right]
 
 
-def _is_affine(patch_embed: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+def _is_affine(patch_embed: nn.Module, channels: int, size: int) -> bool:
     """Whether the tokens of a sum of images are the sum of their tokens, but for a constant."""
     draw = torch.Generator().manual_seed(0)
-    one, other = torch.randn(2, 1, *image_shape, generator=draw).to(next(patch_embed.parameters()))
+    one, other = torch.randn(2, 1, channels, size, size, generator=draw).to(next(patch_embed.parameters()))
     with torch.no_grad():
         of_sum = patch_embed(one + other) + patch_embed(torch.zeros_like(one))
         of_each = patch_embed(one) + patch_embed(other)

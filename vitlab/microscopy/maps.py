@@ -23,6 +23,7 @@ class Maps:
     Args:
         images: uint8 [I, C, S, S], as the model got them.
         probabilities: of each class, [I, K].
+        read: the share of each token in what the head reads, [I, T].
         attention: of what the head reads, by block and head, [I, L, H, rows, columns]: CLS's own with ``pool=cls``, the
             mean of all patches' with ``pool=mean``.
         rollout: through all blocks, [I, rows, columns].
@@ -31,6 +32,7 @@ class Maps:
 
     images: Tensor
     probabilities: Tensor
+    read: Tensor
     attention: Tensor
     rollout: Tensor
     gradient_rollout: Tensor
@@ -53,6 +55,7 @@ def _maps(model: ViT, normalise: Normalise, image: Tensor) -> tuple[Tensor, ...]
     parts = (
         image,
         captured.logits.softmax(dim=1),
+        read,
         torch.stack(attention, dim=1),
         seen(rollout(captured.weights), read, layout),
         seen(gradient_rollout(captured.weights, gradients), read, layout),

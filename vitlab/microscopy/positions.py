@@ -1,7 +1,7 @@
 """What the positions of a model tell: for each two places of the grid, how alike they are made, or how near drawn.
 
-It is measured from outside, so that any position has it: what is added to one and the same token at all places, and what
-becomes of one and the same query and key there.
+It is measured from outside, so that any position has it: what is added to one and the same token at all places, and
+what becomes of one and the same query and key there.
 Shapes: L blocks, H heads, T tokens, N patches, D width, K width of a head.
 """
 

@@ -6,6 +6,8 @@ Shapes: B batch, T tokens, D width.
 import torch
 from torch import Tensor
 
+from vitlab.microscopy.shares import PLACED
+from vitlab.models.layout import TokenLayout
 from vitlab.models.vit import ViT
 
 
@@ -32,3 +34,20 @@ def reading(model: ViT, tokens: Tensor) -> Tensor:
         shares = shares / 2
         shares[:, 1] += 0.5
     return shares
+
+
+def reading_in_words(read: Tensor, layout: TokenLayout) -> str:
+    """What the head reads, as in ``CLS`` or ``CLS (50 %) and the patches (50 %)``.
+
+    Args:
+        read: as ``reading`` gives it, [B, T].
+        layout: how the tokens lie.
+    """
+    means = read.mean(dim=0)
+    placed = layout.num_prefix - layout.num_registers
+    parts = {name: means[number].item() for number, name in enumerate(PLACED[:placed])}
+    parts["the patches"] = means[layout.num_prefix :].sum().item()
+    parts = {name: share for name, share in parts.items() if share > 0.005}
+    if len(parts) == 1:
+        return next(iter(parts))
+    return " and ".join(f"{name} ({share:.0%})" for name, share in parts.items())

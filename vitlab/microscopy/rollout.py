@@ -54,4 +54,5 @@ def seen(rows: Tensor, read: Tensor, layout: TokenLayout) -> Tensor:
         layout: how the tokens lie.
     """
     of_tokens = torch.einsum("bt,b...ts->b...s", read, rows)
-    return of_tokens[..., layout.num_prefix :].unflatten(-1, layout.grid_size)
+    patches = of_tokens[..., layout.num_prefix :]
+    return patches.reshape(*patches.shape[:-1], *layout.grid_size)
