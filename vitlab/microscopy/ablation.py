@@ -39,11 +39,6 @@ class Ablation:
     drop: float
     drop_95: tuple[float, float]
 
-    @property
-    def is_felt(self) -> bool:
-        """Whether zero lies outside of the interval."""
-        return not self.drop_95[0] <= 0 <= self.drop_95[1]
-
 
 def ablate(model: ViT, right: Callable[[], Tensor], has_positions: bool) -> list[Ablation]:
     """Take each head, each block and the positions out of ``model``, one at a time.

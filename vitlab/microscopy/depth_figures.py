@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitlab.microscopy.shares import ITSELF, OTHERS, REGISTERS
+from vitlab.microscopy.tiles import folded
 from vitlab.microscopy.words import distance, focus, shares, similarity
 from vitlab.pictures import COLOURS, subplots
 
@@ -30,7 +31,7 @@ def distances(found: dict[str, Any]) -> "Figure":
     right.set_ylabel("pixels")
     right.spines["right"].set_visible(True)
     axes.legend(loc="lower right", fontsize=10)
-    axes.set_title(_capital(distance(found)), fontsize=12)
+    axes.set_title(folded(distance(found), 54), fontsize=12)
     return figure
 
 
@@ -43,7 +44,7 @@ def focused(found: dict[str, Any]) -> "Figure":
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(ylabel="tokens looked at, exp(entropy)", ylim=(0.9, 1.25 * found["tokens"]))
     axes.legend(loc="lower right", fontsize=10)
-    axes.set_title(_capital(focus(found)), fontsize=12)
+    axes.set_title(folded(focus(found), 54), fontsize=12)
     return figure
 
 
@@ -61,7 +62,7 @@ def shared(found: dict[str, Any]) -> "Figure":
     axes.set(xlabel="block", ylabel="attention of patches, %", ylim=(0, 100))
     axes.set_xticks(_blocks(blocks))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=10, reverse=True)
-    axes.set_title(_capital(shares(found)), fontsize=12)
+    axes.set_title(folded(shares(found), 54), fontsize=12)
     return figure
 
 
@@ -74,7 +75,7 @@ def alike(found: dict[str, Any]) -> "Figure":
     axes.set_ylim(min(0, *values) - 0.02, 1.02)
     axes.set_xticks([0, *_blocks(len(values) - 1)])
     axes.grid(axis="y", alpha=0.25)
-    axes.set_title(_capital(similarity(found)), fontsize=12)
+    axes.set_title(folded(similarity(found), 54), fontsize=12)
     return figure
 
 
@@ -94,7 +95,3 @@ def _heads(axes: "Axes", of_heads: list[list[float]]) -> None:
 def _blocks(count: int) -> list[int]:
     """Numbers under the axis, about a dozen at most."""
     return list(range(1, count + 1, max(1, round(count / 12))))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -38,17 +38,23 @@ def heads(found: dict[str, Any], maps: Maps) -> "Figure":
 def rollouts(found: dict[str, Any], maps: Maps) -> "Figure":
     """Image, attention of the last block, rollout and gradient rollout, an image a column."""
     count = len(maps.images)
-    figure, (axes,) = subplots(1, width=2.4 + 1.15 * max(count, 3), height=1.6 + 1.15 * 4)
+    figure, (axes,) = subplots(1, width=2.4 + 1.15 * max(count, 3), height=1.8 + 1.15 * 4)
     last = maps.attention[:, -1].mean(dim=1)  # [I, rows, columns]
     rows = [[plain(image, _SIDE) for image in maps.images]]
     for heat in (last, maps.rollout, maps.gradient_rollout):
         rows.append([heated(image, one, _SIDE) for image, one in zip(maps.images, heat, strict=True)])
     axes.imshow(tiled(rows, _GAP), interpolation="nearest")
-    names = [f"{_short(one['class'])}\n{one['probability']:.0%}" for one in found["shown"]]
+    names = [_taken_for(one) for one in found["shown"]]
     _label(axes, names, ["image", "attention,\nlast block", "rollout", "gradient\nrollout"])
     axes.set_title(f"What the class is read from\n{agreement(found)}", fontsize=11)
     _scale(figure, axes)
     return figure
+
+
+def _taken_for(row: dict[str, Any]) -> str:
+    """The likeliest class, its probability, and what it is if it is something else."""
+    told = f"{_short(row['class'])}\n{row['probability']:.0%}"
+    return told if row.get("label", row["class"]) == row["class"] else f"{told}, but\n{_short(row['label'])}"
 
 
 def _label(axes: "Axes", across: list[str], down: list[str]) -> None:

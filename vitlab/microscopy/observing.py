@@ -86,7 +86,7 @@ def observe(
             "images": len(whole),
             "accuracy": whole.double().mean().item(),
             "accuracy_95": list(interval(int(whole.sum()), len(whole))),
-            "rows": [{**asdict(row), "felt": row.is_felt} for row in ablate(model, right, bool(grids))],
+            "rows": [asdict(row) for row in ablate(model, right, bool(grids))],
         }
     return Observation(found, pictured, grids, biases, filters)
 

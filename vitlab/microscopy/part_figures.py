@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitlab.microscopy.filters import Filters
 from vitlab.microscopy.positions import BIASED, TURNED, PositionGrid
-from vitlab.microscopy.tiles import tiled
+from vitlab.microscopy.tiles import folded, tiled
 from vitlab.microscopy.words import filters as filters_in_words
 from vitlab.microscopy.words import positions as positions_in_words
 from vitlab.pictures import subplots
@@ -47,7 +47,7 @@ def positions(found: dict[str, Any], grids: list[PositionGrid]) -> "Figure":
         axes.spines[:].set_visible(False)
         axes.set(xlabel="column of the patch that looks", ylabel="its row")
         figure.colorbar(shown, ax=axes, shrink=0.75, label=_KINDS.get(grid.kind, "cosine of what is added"))
-        axes.set_title(_folded(told), fontsize=11)
+        axes.set_title(folded(told, 62), fontsize=11)
     return figure
 
 
@@ -91,7 +91,7 @@ def filters(found: dict[str, Any], of_patches: Filters) -> "Figure":
         place = (column * (size + gap) + (size - 1) / 2, row * (size + gap) + size - 0.4)
         axes.annotate(f"{share:.0%}", place, ha="center", va="top", fontsize=8, annotation_clip=False)
     axes.set_axis_off()
-    axes.set_title(f"Principal components of the patch filters\n{_folded(filters_in_words(found))}", fontsize=11)
+    axes.set_title(f"Principal components of the patch filters\n{folded(filters_in_words(found), 62)}", fontsize=11)
     return figure
 
 
@@ -116,10 +116,3 @@ def _numbers(rows: list[list[np.ndarray[Any, Any]]]) -> np.ndarray[Any, Any]:
 def _some(count: int) -> list[int]:
     """Of so many places, a few in even steps."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, _MOST_PLACES))})
-
-
-def _folded(text: str, width: int = 62) -> str:
-    import textwrap
-
-    text = text[:1].upper() + text[1:]
-    return "\n".join(textwrap.wrap(text, width))

@@ -1,12 +1,12 @@
 """Pictures of tables: which layers are alike, and what is lost without each part."""
 
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vitlab.microscopy.tiles import folded
 from vitlab.microscopy.words import alignment, alignment_with_other, loss
-from vitlab.pictures import COLOURS, subplots
+from vitlab.pictures import subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def aligned(found: dict[str, Any]) -> "Figure":
             ticks(range(0, count, max(1, round(count / 13))))
         axes.spines[:].set_visible(False)
         figure.colorbar(shown, ax=axes, shrink=0.8, label="CKA")
-        axes.set_title(_folded(told, 50), fontsize=11)
+        axes.set_title(folded(told, 50), fontsize=11)
     return figure
 
 
@@ -44,7 +44,7 @@ def lost(found: dict[str, Any]) -> "Figure":
     for row in rows:
         if row["block"] is not None:
             table[row["block"] - 1, heads if row["head"] is None else row["head"] - 1] = 100 * row["drop"]
-    figure, (axes,) = subplots(1, width=2.8 + 0.62 * (heads + 1), height=2.0 + 0.5 * blocks)
+    figure, (axes,) = subplots(1, width=max(6.2, 2.8 + 0.62 * (heads + 1)), height=2.0 + 0.5 * blocks)
     top = max(1.0, np.nanmax(np.abs(table)))
     shown = axes.imshow(table, cmap="PuOr_r", vmin=-top, vmax=top, aspect="auto")
     if heads < _FEW:
@@ -52,23 +52,12 @@ def lost(found: dict[str, Any]) -> "Figure":
     axes.axvline(heads - 0.5, color="white", lw=6)
     axes.set_xticks(range(heads + 1), [*map(str, range(1, heads + 1)), "whole\nblock"])
     axes.set_yticks(range(blocks), [str(number + 1) for number in range(blocks)])
-    axes.set(xlabel="head", ylabel="block")
+    whole = [f"without positions: {100 * row['drop']:.1f} points lost" for row in rows if row["block"] is None]
+    axes.set(xlabel="\n".join(["head", *whole]), ylabel="block")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.colorbar(shown, ax=axes, shrink=0.9, label="points of accuracy lost")
-    for row in rows:
-        if row["part"] == "positions":
-            told = f"without positions: {100 * row['drop']:.1f} points"
-            axes.annotate(
-                told,
-                (0, 0),
-                (0, -52),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                fontsize=11,
-                color=COLOURS[1],
-            )
-    axes.set_title(_folded(loss(found), 24 + 7 * heads), fontsize=11)
+    axes.set_title(folded(loss(found), max(56, 24 + 7 * heads)), fontsize=11)
     return figure
 
 
@@ -77,7 +66,3 @@ def _write(axes: "Axes", table: np.ndarray[Any, Any], as_text: Any, is_dark: Any
         if np.isfinite(value):
             colour = "white" if is_dark(value) else "black"
             axes.text(column, row, as_text(value), ha="center", va="center", fontsize=9, color=colour)
-
-
-def _folded(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text[:1].upper() + text[1:], width))

@@ -1,5 +1,6 @@
-"""Many small pictures as one: heat over images, and tiles with gaps between them."""
+"""Many small pictures as one: heat over images, tiles with gaps between them, and what stands over them."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,11 @@ def tiled(rows: list[list[np.ndarray[Any, Any]]], gap: int) -> np.ndarray[Any, A
 def middles(count: int, side: int, gap: int) -> list[float]:
     """Where the middles of ``count`` tiles lie."""
     return [number * (side + gap) + (side - 1) / 2 for number in range(count)]
+
+
+def folded(text: str, width: int) -> str:
+    """A title of lines of ``width`` characters at most, with a capital."""
+    return "\n".join(textwrap.wrap(text[:1].upper() + text[1:], width))
 
 
 def _resized(planes: Tensor, side: int) -> Tensor:

@@ -12,7 +12,7 @@ _CLEAR = 0.05  # a change of a cosine that is spoken of
 
 def depth_name(number: int) -> str:
     """Of a layer, counted from 0 before the first block."""
-    return f"block {number}" if number else "before the blocks"
+    return f"block {number}" if number else "the embedded patches"
 
 
 def distance(found: dict[str, Any]) -> str:
@@ -57,7 +57,7 @@ def alignment(found: dict[str, Any]) -> str:
     """Which two layers have least in common."""
     table = np.array(found["cka"])
     one, other = sorted(int(number) for number in np.unravel_index(table.argmin(), table.shape))
-    return f"least in common have {depth_name(one)} and {depth_name(other)}: CKA {table.min():.2f}"
+    return f"{depth_name(one)} and {depth_name(other)} have least in common: CKA {table.min():.2f}"
 
 
 def alignment_with_other(found: dict[str, Any]) -> str:
@@ -68,12 +68,12 @@ def alignment_with_other(found: dict[str, Any]) -> str:
 
 
 def loss(found: dict[str, Any]) -> str:
-    """Which part is needed most, and how many heads are not missed."""
+    """Which part is needed most, and for how many heads no loss can be told from chance."""
     rows = found["ablation"]["rows"]
     worst = max(rows, key=lambda row: row["drop"])
     heads = [row for row in rows if row["part"] == "head"]
-    spare = sum(not row["felt"] for row in heads)
-    return f"most is lost without {named(worst)}: {points(worst)}; {spare} of {len(heads)} heads are not missed"
+    spare = sum(row["drop_95"][0] <= 0 for row in heads)  # the interval holds zero, or the model is better without it
+    return f"most is lost without {named(worst)}: {points(worst)}; without {spare} of {len(heads)} heads no clear loss"
 
 
 def named(row: dict[str, Any]) -> str:
@@ -92,8 +92,8 @@ def points(row: dict[str, Any]) -> str:
 def positions(found: dict[str, Any]) -> list[str]:
     """What each grid of the positions tells; one sentence that there is none."""
     told = {
-        ADDED: "what is added to neighbours is {near:.2f} alike, to far patches {far:.2f}",
-        TURNED: "turned, equal query and key keep {near:.2f} of their score as neighbours, {far:.2f} far apart",
+        ADDED: "the positions of neighbours have a cosine of {near:.2f}, of far patches {far:.2f}",
+        TURNED: "equal query and key keep {near:.2f} of their score between neighbours, {far:.2f} far apart",
         BIASED: "places add {near:+.2f} to the score of neighbours, {far:+.2f} to that of far patches",
     }
     grids = [told[grid["kind"]].format(**grid) for grid in found["positions"]["grids"]]
@@ -106,7 +106,7 @@ def filters(found: dict[str, Any]) -> str:
     if variance is None:
         return f"{found['filters']['part']} has no filters: more than a weighted sum lies between pixels and token"
     enough = int(np.searchsorted(np.cumsum(variance), 0.9 - 1e-6)) + 1
-    return f"{enough} of {len(variance)} patterns make 90 % of what the patch filters differ in"
+    return f"{enough} of {len(variance)} patterns hold 90 % of the variance of the patch filters"
 
 
 def agreement(found: dict[str, Any]) -> str:
