@@ -1,5 +1,8 @@
 """A small ViT with a token of every kind, and what the microscope sees of it."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +10,7 @@ from vitlab.microscopy.observing import observe
 from vitlab.models.layout import TokenLayout
 
 NAMES = ("cat", "dog", "horse", "ship", "frog")
+_ONCE = []
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +50,13 @@ def vit(make_vit):
 
 @pytest.fixture
 def observation(vit, normalise, images):
-    """Of a model and its images, with parts taken out and another model beside it."""
+    """Of a model and its images, with parts taken out and another model beside it; made once, a copy for each test."""
+    if not _ONCE:
+        _ONCE.append(_observed(vit, normalise, images))
+    return replace(_ONCE[0], found=deepcopy(_ONCE[0].found))
+
+
+def _observed(vit, normalise, images):
     model = vit()
     labels = torch.arange(8) % 5
     with torch.no_grad():
