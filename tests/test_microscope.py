@@ -152,7 +152,7 @@ def test_to_w_and_b_it_goes_as_a_run_beside(make_run, look, capsys):
         (["run=run", "images=nowhere"], "images=nowhere: there is no such file or folder"),
         (["run=run", "images=[]"], "names no image"),
         (["run=run", "device=tpu"], "device=tpu"),
-        (["run=run", "wandb=true", "tracker.mode=on"], "mode=on is none of"),
+        (["run=run", "wandb=true", "tracker.mode=on"], "tracker.mode=on is not one of auto, online, offline, disabled"),
         (["run=."], "holds no run"),
         ([], "run= is missing"),
     ],

@@ -16,6 +16,7 @@ from vitlab.config.rules import whole_number
 from vitlab.errors import VitlabError
 from vitlab.evaluation.images import left_out, named, read
 from vitlab.runs import RunFolder, open_run
+from vitlab.tracking.wandb import MODES
 from vitlab.train import told_to_tracker
 from vitlab.trained import Trained, choose, load_trained
 
@@ -76,6 +77,8 @@ def _refuse_illegal(cfg: DictConfig) -> None:
     for key in ("ablation", "wandb"):
         if not isinstance(cfg[key], bool):
             raise VitlabError(f"{key}={cfg[key]} is neither true nor false")
+    if cfg.tracker.mode not in MODES:
+        raise VitlabError(f"tracker.mode={cfg.tracker.mode} is not one of {', '.join(MODES)}")
 
 
 def _name(cfg: DictConfig) -> str:
@@ -170,7 +173,10 @@ def _send(cfg: DictConfig, trained: Trained, folder: Path, found: dict[str, Any]
         OmegaConf.update(own, key.removeprefix("tracker."), OmegaConf.select(cfg, key), force_add=True)
     make = build(OmegaConf.create({"tracker": own}), "tracker", cfg.allow_targets)
     config, sweep, name = told_to_tracker(trained.run, settings, {})
-    return send(make, (config, sweep, f"microscope {name}".strip()), folder, found, pictures)
+    said: list[str] = []
+    with refusals_of("tracker"):
+        tracker = make(folder, config, sweep, f"microscope {name}".strip(), said.append)
+    return send(tracker, found, pictures) or (said[-1] if said else None)
 
 
 if __name__ == "__main__":

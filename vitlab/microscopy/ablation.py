@@ -8,7 +8,7 @@ Shapes: B batch, T tokens, D width, H heads, K = D / H.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -62,8 +62,9 @@ def _parts(
     model: ViT, has_positions: bool
 ) -> Iterator[tuple[str, int | None, int | None, AbstractContextManager[None]]]:
     for number, block in enumerate(model.blocks, start=1):
-        for head in range(block.attn.num_heads):
-            yield HEAD, number, head + 1, without_head(block.attn, head)
+        attention = cast(Any, block).attn
+        for head in range(attention.num_heads):
+            yield HEAD, number, head + 1, without_head(attention, head)
         yield BLOCK, number, None, without_block(block)
     if has_positions:
         yield POSITIONS, None, None, without_positions(model)

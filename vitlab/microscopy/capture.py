@@ -43,8 +43,8 @@ def capture_with_gradients(model: ViT, images: Tensor) -> tuple[Captured, list[T
         # Asked of the images, so that the weights of a model whose blocks are frozen have gradients too.
         captured = _captured(model, images.detach().requires_grad_())
         gradients = torch.autograd.grad(captured.logits.max(dim=1).values.sum(), captured.weights)
-    kept = ([part.detach() for part in parts] for parts in (captured.weights, captured.layers))
-    return Captured(*kept, captured.logits.detach()), list(gradients)
+    weights, layers = ([part.detach() for part in parts] for parts in (captured.weights, captured.layers))
+    return Captured(weights, layers, captured.logits.detach()), list(gradients)
 
 
 def _captured(model: ViT, images: Tensor) -> Captured:

@@ -15,13 +15,14 @@ FEWEST = 4  # images of a batch, below which the estimate is not defined
 
 
 def grams(layers: Sequence[Tensor]) -> Tensor:
-    """How alike each layer finds each two images: [L, n, n], zero on the diagonal.
+    """How alike each layer finds each two images: [L, n, n] on the CPU, zero on the diagonal.
 
     Args:
         layers: features [n, ...], of any shapes.
     """
-    flat = (layer.flatten(1).double() for layer in layers)
-    alike = torch.stack([features @ features.T for features in flat])  # [L, n, n]
+    flat = (layer.flatten(1).float() for layer in layers)
+    centred = (features - features.mean(dim=0) for features in flat)  # changes no estimate, but saves digits
+    alike = torch.stack([(features @ features.T).cpu().double() for features in centred])  # [L, n, n]
     return alike - torch.diag_embed(alike.diagonal(dim1=1, dim2=2))
 
 

@@ -15,7 +15,7 @@ _CHUNK = 64  # numbers of a token whose filters are taken at once
 
 @dataclass(frozen=True)
 class Filters:
-    """The principal components of the filters of a patch embedding.
+    """The principal components of the filters of a patch embedding, on the CPU.
 
     Args:
         components: patterns of pixels of length one, those that the filters differ in most first, [R, C, P, P].
@@ -39,7 +39,7 @@ def principal_filters(patch_embed: nn.Module, channels: int, size: int) -> Filte
     filters = pixel_filters(patch_embed, channels, size)
     if filters is None:
         return None
-    flat = filters.flatten(1).double()  # [D, C*P*P]
+    flat = filters.flatten(1).cpu().double()  # [D, C*P*P]
     centred = flat - flat.mean(dim=0)
     _, sizes, components = torch.linalg.svd(centred, full_matrices=False)
     variance = sizes.square() / sizes.square().sum().clamp_min(torch.finfo(torch.float64).tiny)

@@ -1,42 +1,30 @@
 """An observation at W&B: its pictures, findings and table, as a run beside that of the training."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from vitlab.microscopy.words import sentences
 
 
-def send(
-    make: Callable[..., Any],
-    told: tuple[dict[str, Any], str | None, str],
-    folder: Path,
-    found: dict[str, Any],
-    pictures: list[Path],
-) -> str | None:
-    """Send the observation in ``folder``; the same folder is the same run at W&B.
+def send(tracker: Any, found: dict[str, Any], pictures: list[Path]) -> str | None:
+    """Send an observation through ``tracker``, and close it.
 
     Args:
-        make: makes the tracker.
-        told: what it is told of the run: config, sweep, name.
-        folder: where the observation was written.
-        found: its figures.
-        pictures: its pictures.
+        tracker: of W&B.
+        found: figures.
+        pictures: as they were drawn.
 
     Returns:
-        One sentence for the user; None where W&B is switched off.
+        What went wrong, in one sentence; None if nothing did.
     """
-    said: list[str] = []
     try:
-        config, sweep, name = told
-        tracker = make(folder, config, sweep, name, said.append)
         try:
             tracker.log_media(_media(found, pictures))
         finally:
             tracker.finish(_summary(found), 0)
     except Exception as error:  # of whatever kind: the files are there, and W&B never ends a command
-        return f"W&B has nothing of it: {(str(error).splitlines() or [type(error).__name__])[0]}"
-    return said[-1] if said else None
+        return f"W&B has not all of it: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    return None
 
 
 def _media(found: dict[str, Any], pictures: list[Path]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Shapes: L blocks, H heads, T tokens, N patches, D width, K width of a head.
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def _relations(model: ViT) -> list[tuple[Tensor, Tensor | None]]:
     """
     found = []
     for block in model.blocks:
-        attention = block.attn
+        attention = cast(Any, block).attn
         if getattr(attention, "relation", None) is not None:
             ones = torch.ones(1, attention.num_heads, model.layout.num_tokens, attention.head_dim)
             ones = ones.to(next(model.parameters()))
