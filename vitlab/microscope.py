@@ -74,6 +74,8 @@ def _refuse_illegal(cfg: DictConfig) -> None:
         raise VitlabError(f"split={cfg.split} is not one of {', '.join(_SPLITS)}")
     for key in ("batch_size", "num_images", "ablation_images", "shown"):
         whole_number(cfg, key, 1)
+        if cfg[key] is None:
+            raise VitlabError(f"{key}=null is no number of images; try 64")
     for key in ("ablation", "wandb"):
         if not isinstance(cfg[key], bool):
             raise VitlabError(f"{key}={cfg[key]} is neither true nor false")

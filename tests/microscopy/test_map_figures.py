@@ -18,5 +18,5 @@ def test_every_image_is_a_column_with_what_it_is_taken_for(observation):
     (axes, _) = rollouts(observation.found, observation.maps).axes
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[0] == "cat\n50%"
-    assert labels[1].startswith("a very long nam…\n50%, but\ncat")
+    assert labels[1].startswith("a very long nam…\n50%\n(is cat)")
     assert axes.images[0].get_array().shape[:2] == (4 * 96 + 3 * 8, 3 * 96 + 2 * 8)

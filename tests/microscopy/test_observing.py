@@ -57,6 +57,13 @@ def test_a_model_or_an_attention_that_shows_no_weights_is_refused_by_name(vit):
         refuse_opaque(model)
 
 
+def test_the_same_images_show_the_same_twice(vit, normalise, images):
+    model = vit()
+    one, other = (observe(model, normalise, images, batch_size=5, shown=2) for _ in range(2))
+    assert one.found == other.found
+    assert all(torch.equal(value, other.maps.tensors()[name]) for name, value in one.maps.tensors().items())
+
+
 def test_parts_are_taken_out_only_where_labels_tell_what_is_right(vit, normalise, images):
     assert "ablation" not in observe(vit(), normalise, images, batch_size=8, shown=1).found
 

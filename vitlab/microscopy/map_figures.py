@@ -54,7 +54,7 @@ def rollouts(found: dict[str, Any], maps: Maps) -> "Figure":
 def _taken_for(row: dict[str, Any]) -> str:
     """The likeliest class, its probability, and what it is if it is something else."""
     told = f"{_short(row['class'])}\n{row['probability']:.0%}"
-    return told if row.get("label", row["class"]) == row["class"] else f"{told}, but\n{_short(row['label'])}"
+    return told if row.get("label", row["class"]) == row["class"] else f"{told}\n(is {_short(row['label'])})"
 
 
 def _label(axes: "Axes", across: list[str], down: list[str]) -> None:
