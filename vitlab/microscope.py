@@ -13,6 +13,7 @@ from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
 from vitlab.config.compose import plain
 from vitlab.config.rules import whole_number
+from vitlab.config.secrets import hidden_in
 from vitlab.errors import VitlabError
 from vitlab.evaluation.images import left_out, named, read
 from vitlab.runs import RunFolder, open_run
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # torch is imported only once there is something to look at
 
     from vitlab.evaluation.predictions import Predictor
     from vitlab.microscopy.observing import Observation
+    from vitlab.microscopy.sample import Sample
 
 _SPLITS = ("train", "val", "test")
 
@@ -54,17 +56,17 @@ def microscope(cfg: DictConfig) -> None:
     from vitlab.microscopy.words import sentences
 
     folder = run.path / "microscope" / _name(cfg)
-    command = " ".join(["python -m vitlab.microscope", *HydraConfig.get().overrides.task])
+    command = " ".join(["python -m vitlab.microscope", *map(hidden_in, HydraConfig.get().overrides.task)])
     with GracefulStop() as stop, stop.at_once():
         observation, broken = _observation(cfg, trained, other, paths, stop)
         try:
             pictures = write(observation, folder, command)
         except OSError as error:
             raise VitlabError(f"{folder} cannot be written: {error.strerror or error}") from error
-    print("\n".join(sentences(observation.found)))
-    print(f"{os.path.relpath(folder / PAGE)} shows it")
-    if cfg.wandb and (told := _send(cfg, trained, folder, observation.found, pictures)):
-        print(told)
+        print("\n".join(sentences(observation.found)))
+        print(f"{os.path.relpath(folder / PAGE)} shows it")
+        if cfg.wandb and (told := _send(cfg, trained, folder, observation.found, pictures)):
+            print(told)
     if broken:
         raise VitlabError(left_out(broken, len(paths)))
 
@@ -95,7 +97,7 @@ def _observation(
     """What is seen, and what is wrong with files that are no images."""
     from vitlab.engine.device import device_name, pick_device
     from vitlab.microscopy.observing import observe, refuse_opaque
-    from vitlab.microscopy.sample import drawn, of_files, shown
+    from vitlab.microscopy.sample import shown
 
     with refusals_of("device"):
         device = pick_device(cfg.device)
@@ -103,27 +105,15 @@ def _observation(
         model = refuse_opaque(trained.model)
     predictor = _predictor(cfg, trained, device, stop)
     beside = _other(cfg, trained, other, device, stop) if other is not None else None
-    broken: list[str] = []
-    if paths:
-        size, channels = (trained.settings.data[key] for key in ("image_size", "channels"))
-        images, good, broken = read(paths, size, channels)
-        if not good:
-            raise VitlabError(left_out(broken, len(paths)))
-        sample = of_files(images, good, device)
-    else:
-        data = build(trained.settings, "data", cfg.allow_targets)
-        provenance.refuse_other_data(trained.run, data.hashes())
-        count = max(cfg.num_images, cfg.shown, cfg.ablation_images if cfg.ablation else 0)
-        sample = drawn(data, cfg.split, count, trained.settings.seed, device)
+    sample, broken = _sample(cfg, trained, paths, device)
+    right = partial(sample.right, predictor, cfg.ablation_images, cfg.batch_size)
     observation = observe(
         model,
         predictor.augment.eval,
         sample.images if paths else sample.first(max(cfg.num_images, cfg.shown)),
         batch_size=cfg.batch_size,
         shown=cfg.shown,
-        right=partial(sample.right, predictor, cfg.ablation_images, cfg.batch_size)
-        if cfg.ablation and not paths
-        else None,
+        right=right if cfg.ablation and sample.labels is not None else None,
         other=beside,
     )
     observation.found.update(
@@ -136,6 +126,22 @@ def _observation(
         other=None if other is None else other.path.name,
     )
     return observation, broken
+
+
+def _sample(cfg: DictConfig, trained: Trained, paths: list[Path], device: "torch.device") -> tuple["Sample", list[str]]:
+    """The images that are looked at, and what is wrong with files that are none."""
+    from vitlab.microscopy.sample import drawn, of_files
+
+    if paths:
+        size, channels = (trained.settings.data[key] for key in ("image_size", "channels"))
+        images, good, broken = read(paths, size, channels)
+        if not good:
+            raise VitlabError(left_out(broken, len(paths)))
+        return of_files(images, good, device), broken
+    data = build(trained.settings, "data", cfg.allow_targets)
+    provenance.refuse_other_data(trained.run, data.hashes())
+    count = max(cfg.num_images, cfg.shown, cfg.ablation_images if cfg.ablation else 0)
+    return drawn(data, cfg.split, count, trained.settings.seed, device), []
 
 
 def _predictor(cfg: DictConfig, trained: Trained, device: "torch.device", stop: Any) -> "Predictor":

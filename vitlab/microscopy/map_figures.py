@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 _SIDE, _GAP = 96, 8  # of a tile, in pixels
 _LONGEST = 16  # characters over a picture
+_FEW = 8  # heads, whose pictures can be large
 
 
 def heads(found: dict[str, Any], maps: Maps) -> "Figure":
     """The attention of each head of each block over the first image."""
     blocks, count = maps.attention.shape[1:3]
-    figure, (axes,) = subplots(1, width=1.6 + 1.0 * (count + 1), height=1.1 + 1.0 * blocks)
+    inches = 1.0 if count <= _FEW else 0.65
+    figure, (axes,) = subplots(1, width=1.6 + inches * (count + 1), height=1.1 + inches * blocks)
     image = maps.images[0]
     blank = np.ones((_SIDE, _SIDE, 3))
     rows = [
@@ -28,7 +30,7 @@ def heads(found: dict[str, Any], maps: Maps) -> "Figure":
         for block, of_block in enumerate(maps.attention[0])
     ]
     axes.imshow(tiled(rows, _GAP), interpolation="nearest")
-    across = ["image", *(f"head {number + 1}" if count <= 8 else str(number + 1) for number in range(count))]
+    across = ["image", *(f"head {number + 1}" if count <= _FEW else str(number + 1) for number in range(count))]
     _label(axes, across, [f"block {number + 1}" for number in range(blocks)])
     axes.set_title(f"Attention of {found['reads']}, by block and head\n{focus(found)}", fontsize=11)
     _scale(figure, axes)

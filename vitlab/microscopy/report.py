@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from vitlab.evaluation.page import embedded, render
 from vitlab.microscopy.figures import draw
@@ -34,7 +34,7 @@ def write(observation: Observation, folder: Path, command: str) -> list[Path]:
     for old in (*folder.glob("*.png"), folder / TABLE):
         old.unlink(missing_ok=True)
     write_json(folder / JSON, found)
-    save_file(observation.maps.tensors(), folder / MAPS)
+    (folder / MAPS).write_bytes(save(observation.maps.tensors()))
     if "ablation" in found:
         write_table(found["ablation"]["rows"], folder / TABLE)
     pictures = draw(observation, folder)
