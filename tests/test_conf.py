@@ -28,6 +28,7 @@ def test_no_file_is_overlooked():
         "evaluate",
         "explain",
         "export",
+        "microscope",
         "plan",
         "predict",
         "reproduce",

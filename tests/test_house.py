@@ -24,11 +24,11 @@ FLOORS = [
     {"models", "data", "augment", "objectives", "optim"},
     {"engine", "tracking"},
     {"analysis", "exports", "evaluation", "trained"},
-    {"comparison", "teacher"},
+    {"comparison", "teacher", "microscopy"},
     {"assembly"},
     {"sweeps"},
     {"train", "evaluate", "explain", "export", "compare", "predict", "api"},
-    {"plan", "verify_resume", "reproduce", "sync"},
+    {"plan", "verify_resume", "reproduce", "sync", "microscope"},
 ]
 PARTS_MAY_USE = "duration"
 

@@ -32,13 +32,14 @@ def test_the_table_holds_what_the_model_says(run, command, tmp_path):
     with torch.no_grad():
         expected = model((torch.from_numpy(digits)[:, None] / 255 - 0.3053) / 0.3760).softmax(1)
     found = json.loads((tmp_path / "predictions/predictions.json").read_text())["images"]
-    table = list(csv.DictReader((tmp_path / "predictions/predictions.csv").open()))
+    table = list(csv.DictReader((tmp_path / "predictions/predictions.csv").read_text().splitlines()))
     for row, of_json, shares in zip(table, found, expected, strict=True):
         assert row["image"] == of_json["image"]
         assert int(row["class_1"]) == shares.argmax()
         assert float(row["probability_1"]) == pytest.approx(shares.max().item(), abs=1e-5)
         assert sum(share for _, share in of_json["classes"]) == pytest.approx(1, abs=1e-5)
-    assert Image.open(tmp_path / "predictions/contact_sheet.png").size[0] > 200
+    with Image.open(tmp_path / "predictions/contact_sheet.png") as sheet:
+        assert sheet.size[0] > 200
 
 
 def test_images_of_any_size_and_mode_are_taken_and_what_is_none_is_named_while_the_rest_goes_on(run, command, tmp_path):

@@ -2,24 +2,22 @@
 
 import csv
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
+from vitlab.config.compose import plain
 from vitlab.config.rules import whole_number
 from vitlab.errors import VitlabError
+from vitlab.evaluation.images import left_out, named, read
 from vitlab.runs import write_json
 from vitlab.trained import Trained, choose, load_trained
 
 if TYPE_CHECKING:  # torch is imported only once there is something to predict
     from vitlab.evaluation.predictions import Predictor
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_MOST_SHOWN = 3  # files that could not be read, by name
 
 
 def main() -> None:
@@ -36,7 +34,9 @@ def predict(cfg: DictConfig) -> None:
     """
     for key in ("top", "batch_size"):
         whole_number(cfg, key, 1)
-    run, paths = choose(cfg), list(_paths(cfg.images))
+    if cfg.images is None:
+        raise VitlabError("images= is missing: it names a file, a folder or a list of them, as in images=holiday")
+    run, paths = choose(cfg), named(plain(cfg)["images"])
     folder = Path(str(cfg.output)).expanduser()
     trained = load_trained(run, cfg.checkpoint, cfg.allow_targets)
     rows, broken = _predicted(cfg, trained, paths)
@@ -52,50 +52,24 @@ def predict(cfg: DictConfig) -> None:
     if rows:
         print(f"{os.path.relpath(folder)}: predictions.csv, predictions.json, contact_sheet.png")
     if broken:
-        shown = "; ".join(broken[:_MOST_SHOWN]) + ("; …" if len(broken) > _MOST_SHOWN else "")
-        raise VitlabError(f"{len(broken)} of {len(paths)} files are left out: {shown}")
-
-
-def _paths(images: Any) -> Iterator[Path]:
-    """The files that ``images=`` names, those of a folder in the order of their names."""
-    if images is None:
-        raise VitlabError("images= is missing: it names a file, a folder or a list of them, as in images=holiday")
-    for one in images if isinstance(images, ListConfig) else [images]:
-        path = Path(str(one)).expanduser()
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
-            if not found:
-                raise VitlabError(f"images={one}: there is no image in this folder ({', '.join(_ENDINGS)})")
-            yield from found
-        elif path.exists():
-            yield path
-        else:
-            raise VitlabError(f"images={one}: there is no such file or folder")
+        raise VitlabError(left_out(broken, len(paths)))
 
 
 def _predicted(cfg: DictConfig, trained: Trained, paths: list[Path]) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each image, and what is wrong with the files that are none."""
-    import torch
-
-    from vitlab.data.decode import decode
-
     predictor = _predictor(cfg, trained)
     settings = trained.settings.data
     rows: list[dict[str, Any]] = []
     broken: list[str] = []
     for start in range(0, len(paths), cfg.batch_size):
-        read, images = [], []
-        for path in paths[start : start + cfg.batch_size]:
-            try:
-                images.append(torch.from_numpy(decode(path, settings.image_size, settings.channels).copy()))
-                read.append(path)
-            except ValueError as error:
-                broken.append(str(error))
-        if not read:
+        batch = paths[start : start + cfg.batch_size]
+        images, good, wrong = read(batch, settings.image_size, settings.channels)
+        broken += wrong
+        if not good:
             continue
-        shares = predictor.logits(torch.stack(images).to(predictor.precision.device)).softmax(dim=1).cpu()
+        shares = predictor.logits(images.to(predictor.precision.device)).softmax(dim=1).cpu()
         best, labels = shares.topk(min(cfg.top, shares.shape[1]), dim=1)
-        for path, of_image, numbers in zip(read, best.tolist(), labels.tolist(), strict=True):
+        for path, of_image, numbers in zip(good, best.tolist(), labels.tolist(), strict=True):
             names = [trained.class_names[number] for number in numbers]
             rows.append({"image": str(path), "classes": list(zip(names, of_image, strict=True))})
     return rows, broken

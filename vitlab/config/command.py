@@ -20,7 +20,7 @@ from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolve
 from vitlab.config.secrets import hidden_in
 from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
 
-_PATHS = ("run", "resume", "output", "sweep.resume")
+_PATHS = ("run", "other", "resume", "output", "sweep.resume")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
