@@ -1,7 +1,7 @@
 """Links that lead out of docs/ work on the site too: the file that one names becomes a page of it.
 
-In the repository ``../benchmarks/RESULTS.md`` is a link of every forge. On the site a Markdown file becomes a page as it
-is, and any other file a page that shows its text. Pages that the navigation does not name come under *In depth*.
+In the repository ``../benchmarks/RESULTS.md`` is a link of every forge. On the site a Markdown file becomes a page as
+it is, and any other file a page that shows its text. Pages that the navigation does not name come under *In depth*.
 """
 
 import posixpath
