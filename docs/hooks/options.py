@@ -1,6 +1,6 @@
-"""The reference of the options: a page for each config group, from the files of conf/ and the docstrings of what they build.
+"""The reference of the options: a page for each config group, from the files of conf/ and what they build.
 
-A setting's meaning is what the docstring of its ``_target_`` says of the argument, and the comment beside it.
+A setting means what the docstring of its ``_target_`` says of the argument, and what the comment beside it adds.
 """
 
 import re

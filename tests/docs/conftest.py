@@ -1,4 +1,4 @@
-"""The bench on which commands of the pages are tried: finished, interrupted and swept runs under the pages' own names."""
+"""The bench on which commands of the pages are tried: runs and sweeps under the names that the pages use."""
 
 import json
 import os
@@ -58,9 +58,8 @@ def bench(tmp_path_factory, environment):
 
 def _interrupt(made, environment):
     """A run that was stopped by a signal, as Ctrl-C does it."""
-    forked = warm.start(
-        "vitlab.train", [*TINY, "trainer.epochs=100000", "hydra.run.dir=interrupted"], made, environment
-    )
+    length = ["trainer.max_steps=600", "trainer.validate_every=600 steps", "trainer.save_every=20 steps"]
+    forked = warm.start("vitlab.train", [*TINY, *length, "hydra.run.dir=interrupted"], made, environment)
     end = time.monotonic() + 120
     while not (made / "interrupted/checkpoints/last.pt").exists():
         assert time.monotonic() < end, (made / "console.txt").read_text()

@@ -1,7 +1,7 @@
 """Command lines of the pages in a short form: the rules by which they are shortened, in the order in which they apply.
 
 What a page says is run as it stands, with what makes it short after it; only what needs a network, a cluster or several
-machines, or names a place of the reader's own, is replaced. A line that no rule knows is an error: nothing is passed over.
+machines, or names a place of the reader's own, is replaced. A line that no rule knows is an error.
 """
 
 import re
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 # Sets that are downloaded, and a folder of as many small images of the same size in their place.
 STAND_INS = {"cifar10": ["data=image_folder_32", "data.root=PATH"]}
+AT_HAND = ("digits", "image_folder", "image_folder_32")
 QUICK = ("trainer.max_steps=2", "trainer.limit_batches=1", "trainer.batch_size=8", "trainer.eval_batch_size=16")
 LARGE = ("vit_small", "vit_base", "vit_large")
 # Of a reader's own, where the bench (tests/docs/conftest.py) has none of that name.
@@ -82,9 +83,7 @@ def _train(arguments: list[str]) -> tuple[str, ...]:
         return ("resume=interrupted",)
     if any(argument.startswith("sweep.resume=") for argument in arguments):
         return tuple(arguments)
-    kept = [
-        _placed(argument) for argument in arguments if argument != "…" and not argument.startswith("trainer.epochs=")
-    ]
+    kept = [_placed(argument) for argument in arguments if argument != "…" and not _tells_length(argument)]
     stood_in = [word for argument in kept for word in _stood_in(argument)]
     added = [] if _set(stood_in, "tracker") else ["tracker=none"]
     added += [quick for quick in QUICK if not _set(kept, quick.partition("=")[0])]
@@ -111,9 +110,11 @@ def _stood_in(argument: str) -> list[str]:
     if argument.startswith("experiment="):  # all are of CIFAR-10
         return [argument, *STAND_INS["cifar10"]]
     key, _, value = argument.partition("=")
-    return (
-        STAND_INS[value] if key == "data" and value not in ("digits", "image_folder", "image_folder_32") else [argument]
-    )
+    return STAND_INS[value] if key == "data" and value not in AT_HAND else [argument]
+
+
+def _tells_length(argument: str) -> bool:
+    return argument.startswith(("trainer.epochs=", "trainer.max_steps="))
 
 
 def _others(command: str, arguments: list[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Commands in processes that have torch and vitlab imported already: forked from one that has, with a folder of their own."""
+"""Commands in processes that are forked from one that has torch and vitlab imported already."""
 
 import os
 import runpy
@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 CONSOLE = "console.txt"
-PRELOADED = ["torch", "torchvision.datasets", "torchmetrics", "sklearn", "scipy.stats", "plotly.graph_objects", "hydra"]
-PRELOADED += [
-    "matplotlib.figure",
-    "rich.table",
-    "wandb",
-    "vitlab.assembly",
-    "vitlab.sweeps.plan",
-    "vitlab.comparison.report",
+PRELOADED = [
+    *("torch", "torchvision.datasets", "torchmetrics", "sklearn", "scipy.stats", "scipy.optimize", "hydra", "wandb"),
+    *("matplotlib.figure", "plotly.graph_objects", "rich.table", "vitlab.assembly", "vitlab.data.image_data"),
+    *("vitlab.models.vit", "vitlab.sweeps.plan", "vitlab.sweeps.launch", "vitlab.comparison.report"),
+    *("vitlab.evaluation.report", "vitlab.evaluation.robustness"),
 ]
-PRELOADED += ["vitlab.evaluation.report", "vitlab.evaluation.robustness", "vitlab.data.image_data", "vitlab.models.vit"]
 
 
 def context() -> Any:
