@@ -1,7 +1,9 @@
 """The pages of the repository: their blocks of code, and the command lines in them."""
 
+import contextlib
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,3 +58,30 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             if words:
                 yield f"{page.relative_to(TOP)}:{number}", words
             number += 1 + line.count("\0")
+
+
+def run_python(page: Path, folder: Path) -> None:
+    """Run the Python blocks of a page in order, in one namespace, with ``folder`` as the current one.
+
+    A block that names itself a file (``# my_lab.py``) is written to that file first.
+    """
+    with contextlib.chdir(folder):
+        for block in blocks(page):
+            if block.file is not None:
+                Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.file).write_text(block.text)
+        namespace: dict[str, object] = {"__name__": page.stem}
+        for block in blocks(page):
+            if block.language == "python":
+                source = "\n" * (block.line - 1) + block.text  # so that a traceback names the line of the page
+                exec(compile(source, str(page), "exec"), namespace)  # noqa: S102
+
+
+def pictures(page: Path) -> list[str]:
+    """Files of the pictures that stand on a page."""
+    return re.findall(r"!\[[^]]*\]\(([^):]+)\)", page.read_text())
+
+
+if __name__ == "__main__":  # makes the pictures of pages anew: python tests/support/pages.py docs/…/patches.md
+    for argument in sys.argv[1:]:
+        run_python(Path(argument).resolve(), Path(argument).parent)
