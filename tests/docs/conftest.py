@@ -85,7 +85,7 @@ def _sweep(made):
 
 def _images(folder: Path):
     draw = np.random.default_rng(0)
-    for split, count in (("train", 4), ("test", 1)):
+    for split, count in (("train", 12), ("test", 2)):
         for label in range(10):
             (folder / split / f"class{label}").mkdir(parents=True)
             for number in range(count):

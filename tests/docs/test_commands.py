@@ -10,7 +10,7 @@ import warm
 from pages import PAGES, TOP, blocks, commands
 from short import Short, short
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the first line of a page waits for all of it
 
 AT_ONCE = 2
 

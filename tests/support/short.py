@@ -41,7 +41,7 @@ def short(words: list[str]) -> Short:
         case ["pip", "install", *what]:
             alone = what[: what.index("&&")] if "&&" in what else what
             return Short(None, needs=tuple(extra for word in alone for extra in re.findall(r"\[([\w,]+)\]", word)))
-        case ["git", "clone", *_] | ["pre-commit", "install"] | ["python", "-m", "pytest", *_]:
+        case ["git", "clone", *_] | ["cd", _] | ["pre-commit", "install"] | ["python", "-m", "pytest", *_]:
             return Short(None)
         case [script] if script.startswith(".ci/"):
             return Short(None, needs=(script,))
@@ -87,6 +87,8 @@ def _train(arguments: list[str]) -> tuple[str, ...]:
     stood_in = [word for argument in kept for word in _stood_in(argument)]
     added = [] if _set(stood_in, "tracker") else ["tracker=none"]
     added += [quick for quick in QUICK if not _set(kept, quick.partition("=")[0])]
+    if any(argument.startswith("budget=time:") for argument in kept):
+        added.remove("trainer.max_steps=2")  # which the budget finds
     if any(argument == f"model={size}" for argument in kept for size in LARGE) and not _set(kept, "model.freeze"):
         added += [] if _set(kept, "model.depth") else ["model.depth=1"]
     if _set(kept, "model.weights"):
