@@ -26,7 +26,7 @@ FLOORS = [
     {"comparison", "teacher"},
     {"assembly"},
     {"sweeps"},
-    {"train", "evaluate", "explain", "export", "compare", "predict"},
+    {"train", "evaluate", "explain", "export", "compare", "predict", "api"},
     {"plan", "verify_resume", "reproduce", "sync"},
 ]
 PARTS_MAY_USE = "duration"

@@ -14,7 +14,7 @@ from vitlab.config.command import run_command
 from vitlab.config.compose import plain
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder, open_run, write_json
-from vitlab.tracking.records import rows_of
+from vitlab.tracking.records import Row, rows_of
 from vitlab.train import told_to_tracker
 
 _EXIT_CODES = {"done": 0, "interrupted": 143}
@@ -54,7 +54,7 @@ def sync(cfg: DictConfig) -> None:
         print(f"what W&B had of it before is the run {before}, which can be deleted there")
 
 
-def _send(cfg: DictConfig, run: RunFolder, rows: list[dict[str, float | None]]) -> str:
+def _send(cfg: DictConfig, run: RunFolder, rows: list[Row]) -> str:
     """All of ``run``; its address."""
     settings, summary = saved.load(run), run.read_summary()
     typed = [override for override in plain(HydraConfig.get().overrides.task) if override.startswith("tracker.")]

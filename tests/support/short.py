@@ -43,6 +43,8 @@ def short(words: list[str]) -> Short:
             return Short(None, needs=tuple(extra for word in alone for extra in re.findall(r"\[([\w,]+)\]", word)))
         case ["git", "clone", *_] | ["cd", _] | ["pre-commit", "install"] | ["python", "-m", "pytest", *_]:
             return Short(None)
+        case ["step", *_]:  # what a run says
+            return Short(None)
         case [script] if script.startswith(".ci/"):
             return Short(None, needs=(script,))
         case ["mkdocs", "build" | "serve", *_]:

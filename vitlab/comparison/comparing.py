@@ -13,7 +13,7 @@ from vitlab.errors import VitlabError, did_you_mean
 # Settings that say where and how a run was done, and not what it is.
 _NO_DIFFERENCE = (
     *("seed", "resume", "sweep", "tracker", "allow_targets", "allow_changed_data", "data.root", "data.num_workers"),
-    *("trainer.device", "trainer.log_every", "trainer.save_every", "hydra"),
+    *("trainer.device", "trainer.log_every", "trainer.save_every", "trainer.health_every", "hydra"),
 )
 _LESS_IS_BETTER = ("loss", "seconds", "parameters", "flops", "grad_norm")
 _NO_METRICS = ("step", "epoch", "images_seen", "best_step", "test_images")
@@ -127,7 +127,7 @@ def compare(loaded: Loaded, metric: str = "val_accuracy", method: str = "t") -> 
 
 def metrics_of(run: Run) -> list[str]:
     """What a run can be compared by."""
-    columns = {key for row in run.rows for key in row if "/" in key}
+    columns = {key for row in run.rows for key in row if "/" in key and not key.startswith("health/")}
     return [name for name in (*run.figures, *sorted(columns)) if name not in _NO_METRICS]
 
 

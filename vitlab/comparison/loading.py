@@ -12,7 +12,7 @@ from vitlab.config import saved
 from vitlab.errors import VitlabError, did_you_mean
 from vitlab.runs import RunFolder, read_sweep
 
-Row = dict[str, float | None]
+Row = dict[str, float | str | None]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Run:
     def curve(self, key: str, over: str = "epoch") -> tuple[list[float], list[float]]:
         """The column ``key`` of its rows against the column ``over``, where both are there."""
         both = [(row.get(over), row.get(key)) for row in self.rows]
-        points = [(x, y) for x, y in both if x is not None and y is not None]
+        points = [(x, y) for x, y in both if isinstance(x, int | float) and isinstance(y, int | float)]
         return [x for x, _ in points], [y for _, y in points]
 
 

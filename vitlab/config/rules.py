@@ -33,7 +33,7 @@ _SWITCHES = (
     "model.grad_checkpointing",
     *("model.allow_mismatch", "optimizer.nesterov"),
 )
-_DURATIONS = ("validate_every", "save_every", "log_every", "patience", "patch_drop_until")
+_DURATIONS = ("validate_every", "save_every", "log_every", "health_every", "patience", "patch_drop_until")
 _CHOICES = {
     "trainer.precision": ("fp32", "bf16", "fp16"),
     "trainer.parallel": ("ddp", "fsdp"),

@@ -91,10 +91,17 @@ class Optimizer(Protocol):
         """Take up a checkpoint's state."""
 
 
+class Attending(Protocol):
+    """An attention that can be looked into."""
+
+    def forward_with_weights(self, tokens: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives, and the weights [B, H, T, T]."""
+
+
 class Tracker(Protocol):
     """Where figures and words go. Files that cannot be written raise ``OSError``; nothing else is raised."""
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Keep one row of figures; it carries its own ``step``."""
 
     def progress(self, step: int) -> None:

@@ -33,6 +33,7 @@ def snapshot(trainer: "Trainer") -> dict[str, Any]:
         "best": asdict(trainer.best),
         "validated_step": trainer.validated_step,
         "window": trainer.window.state(),
+        "told": trainer.health.told,
         "seconds": trainer.pace.seconds,
     }
 
@@ -76,6 +77,7 @@ def restore(trainer: "Trainer", state: dict[str, Any], say: Callable[[str], None
         trainer.step = trainer.saved_step = state["step"]
         trainer.skipped, trainer.accumulate = state["skipped"], state["accumulate"]
         trainer.rows, trainer.validated_step = state["rows"], state["validated_step"]
+        trainer.health.told = list(state.get("told", ()))
         trainer.best = Best(**state["best"])
         trainer.pace = Pace(state["seconds"])
         same = _set_generators(trainer, state["generators"])

@@ -1,6 +1,6 @@
 """The training loop: one plain loop with named parts, to be read from top to bottom."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from vitlab.engine.distributed import AgreedStop, world
 from vitlab.engine.early_patch_drop import EarlyPatchDrop
 from vitlab.engine.ema import averaged
 from vitlab.engine.evaluate import Evaluation, evaluate
+from vitlab.engine.health import IMAGES, Health
 from vitlab.engine.memory import free, is_out_of_memory
 from vitlab.engine.pace import Pace
 from vitlab.engine.parallel import distribute, meeting
@@ -25,6 +26,7 @@ from vitlab.engine.precision import Precision
 from vitlab.engine.seeding import augmentation_rng, generator_state, part_ways, set_generator_state
 from vitlab.engine.shards import whole
 from vitlab.engine.snapshot import save, weights_to_evaluate
+from vitlab.engine.symptoms import When
 from vitlab.engine.window import Figures, Window
 from vitlab.errors import VitlabError, first_line
 
@@ -66,6 +68,7 @@ class Trainer:
         compile: whether ``torch.compile`` compiles the model.
         parallel: what each of several processes has of the model: ``ddp`` a copy, ``fsdp`` a shard.
         validate_every, save_every, log_every: durations with units, ``1 epoch``.
+        health_every: how often to look inside the model, or None; see ``vitlab.engine.health``.
         patience: stop after this duration without a better validation accuracy, or None.
         patch_drop_until: the duration after which ``model.patch_drop`` ends, or None for the whole run.
         limit_batches: batches an epoch of each split, or None for all.
@@ -95,6 +98,7 @@ class Trainer:
         validate_every: str = "1 epoch",
         save_every: str = "1 epoch",
         log_every: str = "10 steps",
+        health_every: str | None = None,
         patience: str | None = None,
         patch_drop_until: str | None = None,
         limit_batches: int | None = None,
@@ -124,6 +128,8 @@ class Trainer:
         self.validate_every, self.save_every, self.log_every = (
             max(1, parse(duration).steps(self.length)) for duration in (validate_every, save_every, log_every)
         )
+        every = max(1, parse(health_every).steps(self.length)) if health_every is not None else None
+        self.health = Health(every, self.world)
         for step in (0, self.length.total_steps - 1):  # a schedule that cannot be computed is refused here, not later
             parts.schedule(step, self.length)
         self.patience = parse(patience).steps(self.length) if patience is not None else None
@@ -168,6 +174,8 @@ class Trainer:
             last = self.step == self.length.total_steps
             if last or self.step % self.log_every == 0:
                 self._log()
+            if self.health.due(self.step):
+                self._look(images)
             if last or self.step % self.validate_every == 0:
                 self._validate()
             stopping = self.stop.requested
@@ -211,13 +219,14 @@ class Trainer:
         if self.early_patch_drop is not None:
             self.early_patch_drop.at(self.step)
 
-        count = self.train_batches.images_in(self.step % self.length.steps_per_epoch)  # of all processes
+        count = self._images_in(self.step)
         loss = self._gradient(images, targets, count)
         grad_norm = whole(self.precision.clip(self.optimizer, self.model.parameters(), self.clip_norm))
         if self.skip_bad_steps and self._is_bad(loss, grad_norm):
             self._leave_out(images)
         else:
-            self.precision.step(self.optimizer)
+            with self.health.stride(self.step + 1, self.model, grad_norm):
+                self.precision.step(self.optimizer)
             if self.ema is not None:
                 self.ema.update_parameters(self.model)
             self.window.add(self.step + 1, count, loss, grad_norm)
@@ -287,6 +296,10 @@ class Trainer:
             raise self._not_finite(self.step + 1, f"{why}; {self.skip_bad_steps} such steps were left out before")
         self.tracker.say(f"step {self.step + 1} is left out, {self.skipped} of {self.skip_bad_steps}: {why}")
 
+    def _images_in(self, step: int) -> int:
+        """Images of all processes in the batch that comes after so many steps."""
+        return int(self.train_batches.images_in(step % self.length.steps_per_epoch))
+
     def _position(self) -> dict[str, float]:
         """The columns that every row carries."""
         epoch, batch = divmod(self.step, self.length.steps_per_epoch)
@@ -303,7 +316,7 @@ class Trainer:
         """The greatest learning rate of all groups: those that are scaled are mostly scaled down."""
         return max(float(group[key]) for group in self.optimizer.param_groups)
 
-    def _row(self, figures: dict[str, float]) -> None:
+    def _row(self, figures: Mapping[str, float | str]) -> None:
         self.tracker.log({**self._position(), **figures})
         self.rows += 1
 
@@ -337,6 +350,17 @@ class Trainer:
             }
         )
         self.window.clear()
+
+    def _look(self, images: Tensor) -> None:
+        """Log how the model is after a step on ``images``, and say what is wrong with it."""
+        when = When(self.step / self.length.total_steps, self.parts.schedule(self.step - 1, self.length))
+        mine = self.world.share(min(IMAGES, self._images_in(self.step - 1)))
+        few = self.parts.augment.eval(images[: max(1, mine)])
+        row = self.health.look(self.model, few, mine, self.precision, when)
+        if row:
+            self._row(row)
+        if "health/warning" in row:
+            self.tracker.say(f"step {self.step}: {row['health/warning']}")
 
     def _validate(self) -> None:
         """Validate, and keep the weights if they are the best so far; left for later if a stop comes meanwhile."""

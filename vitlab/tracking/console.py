@@ -33,10 +33,10 @@ class Console:
         self._animated = self._out.is_terminal and not self._out.is_dumb_terminal
         self._progress: Progress | None = None
         self._refreshed = 0.0
-        self._latest: dict[str, float] = {}
+        self._latest: dict[str, Any] = {}
         self._printed_step = -length.total_steps
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Show one row: at once if it holds a validation or a test, else now and then."""
         self._latest.update(row)
         step = int(row["step"])
@@ -91,7 +91,7 @@ class Console:
         return "  ".join(parts + _shown(latest, ("images_per_second",)))
 
 
-def describe(row: Mapping[str, float], latest: Mapping[str, float], length: RunLength) -> str:
+def describe(row: Mapping[str, Any], latest: Mapping[str, Any], length: RunLength) -> str:
     """One line for ``row``; training figures that it lacks are those of ``latest``."""
     epochs = length.total_steps / length.steps_per_epoch
     parts = [f"epoch {row['epoch']:.2f}/{epochs:g}", f"step {int(row['step'])}/{length.total_steps}"]
@@ -99,7 +99,7 @@ def describe(row: Mapping[str, float], latest: Mapping[str, float], length: RunL
     return "  ".join(parts + _shown(latest, ("images_per_second",)))
 
 
-def _shown(row: Mapping[str, float], keys: tuple[str, ...]) -> list[str]:
+def _shown(row: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
     return [_figure(key, row[key]) for key in keys if key in row]
 
 

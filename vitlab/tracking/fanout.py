@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger("vitlab")
 class Beside(Protocol):
     """Keeps figures beside the run folder; the run does not depend on it."""
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Keep one row."""
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
@@ -38,7 +38,7 @@ class Fanout:
         self._console = console
         self._working: list[Beside] = [console, *beside]
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Keep one row of plain numbers with its ``step``, ``epoch``, ``images_seen`` and ``seconds``."""
         self._records.log(row)
         for tracker in tuple(self._working):

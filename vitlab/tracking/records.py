@@ -13,7 +13,7 @@ from vitlab.runs import RunFolder, write_json
 _POSITION = ("step", "epoch", "images_seen", "seconds")
 _CLOCK = ("seconds", "images_per_second")
 
-Row = dict[str, float | None]
+Row = dict[str, float | str | None]
 
 
 class Records:
@@ -32,7 +32,7 @@ class Records:
         self._folder = folder
         self._jsonl = folder / "metrics.jsonl"
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Append one row. Figures that are not finite become null, as JSON has no word for them."""
         line = json.dumps(_finite(dict(row)), allow_nan=False).encode() + b"\n"
         with self._jsonl.open("ab", buffering=0) as file:

@@ -7,7 +7,7 @@ from typing import Any
 class Silent:
     """The tracker of every process but the first."""
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Keep nothing."""
 
     def progress(self, step: int) -> None:

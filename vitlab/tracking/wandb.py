@@ -101,10 +101,10 @@ class WandbTracker:
         """Where the run is to be seen, if it is online."""
         return None if self._run is None or self._run.offline else self._run.url
 
-    def log(self, row: Mapping[str, float]) -> None:
+    def log(self, row: Mapping[str, float | str]) -> None:
         """Hand one row to W&B's own process; waits for no server."""
         # A resumed run repeats rows that the server has; W&B would complain of each.
-        if self._run is not None and row["step"] >= self._run.starting_step:
+        if self._run is not None and int(row["step"]) >= self._run.starting_step:
             self._run.log(dict(row), step=int(row["step"]))
 
     def log_media(self, media: Mapping[str, Any]) -> None:
