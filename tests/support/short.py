@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 # Sets that are downloaded, and a folder of as many small images of the same size in their place.
 STAND_INS = {"cifar10": ["data=image_folder_32", "data.root=PATH"]}
-AT_HAND = ("digits", "image_folder", "image_folder_32")
 QUICK = ("trainer.max_steps=2", "trainer.limit_batches=1", "trainer.batch_size=8", "trainer.eval_batch_size=16")
 LARGE = ("vit_small", "vit_base", "vit_large")
 # Of a reader's own, where the bench (tests/docs/conftest.py) has none of that name.
@@ -114,7 +113,7 @@ def _stood_in(argument: str) -> list[str]:
     if argument.startswith("experiment="):  # all are of CIFAR-10
         return [argument, *STAND_INS["cifar10"]]
     key, _, value = argument.partition("=")
-    return STAND_INS[value] if key == "data" and value not in AT_HAND else [argument]
+    return STAND_INS.get(value, [argument]) if key == "data" else [argument]
 
 
 def _tells_length(argument: str) -> bool:
