@@ -58,7 +58,7 @@ def bench(tmp_path_factory, environment):
 
 def _interrupt(made, environment):
     """A run that was stopped by a signal, as Ctrl-C does it."""
-    length = ["trainer.max_steps=300", "trainer.validate_every=300 steps", "trainer.save_every=20 steps"]
+    length = ["trainer.max_steps=150", "trainer.validate_every=150 steps", "trainer.save_every=20 steps"]
     forked = warm.start("vitlab.train", [*TINY, *length, "hydra.run.dir=interrupted"], made, environment)
     end = time.monotonic() + 120
     while not (made / "interrupted/checkpoints/last.pt").exists():
