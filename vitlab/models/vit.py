@@ -42,9 +42,9 @@ class ViT(nn.Module):
     Args:
         image_size: height and width of the images, in pixels.
         channels: of the images.
-        num_classes: K.
+        num_classes: K, how many numbers the head gives.
         patch_size: height and width of a patch, in pixels.
-        embed_dim: D.
+        embed_dim: D, the width of a token.
         depth: number of blocks.
         num_heads: H, heads of each attention.
         patch_embed, position, attention, mlp, norm, block, pool, init: the parts.
