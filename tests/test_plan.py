@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow  # the command in a process of its own
 
@@ -38,3 +39,15 @@ def test_images_that_are_not_there_are_the_reason_why_a_job_cannot_be_run(comman
     done = command("plan", "data=image_folder_32", f"data.root={tmp_path / 'none'}")
     assert done.returncode == 1
     assert str(tmp_path / "none") in done.stdout
+
+
+@pytest.mark.parametrize("budget", [(), ("budget=params:100K",)])
+def test_a_folder_whose_classes_are_counted_has_a_plan(command, tmp_path, budget):
+    for number in range(60):
+        path = tmp_path / "pictures" / "train" / f"class {number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (4 * number, 0, 0)).save(path)
+    folder = ("data=image_folder_32", "data.root=pictures", "data.source.cache_dir=null")
+    done = command("plan", "-m", "model.depth=1,2", *folder, "augment=strong", "trainer.batch_size=4", *budget)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 jobs, " in done.stdout

@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 # Sets that are downloaded, and a folder of as many small images of the same size in their place.
-STAND_INS = {"cifar10": ["data=image_folder_32", "data.root=PATH", "data.num_classes=10"]}
+STAND_INS = {"cifar10": ["data=image_folder_32", "data.root=PATH"]}
 QUICK = ("trainer.max_steps=2", "trainer.limit_batches=1", "trainer.batch_size=8", "trainer.eval_batch_size=16")
 LARGE = ("vit_small", "vit_base", "vit_large")
 # Of a reader's own, where the bench (tests/docs/conftest.py) has none of that name.

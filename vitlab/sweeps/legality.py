@@ -40,18 +40,21 @@ class Legality:
         self._of_model: dict[str, VitlabError | None] = {}  # whether its model can be built
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The config of a job, resolved, with the width that its budget gives it.
+        """The config of a job with the width that its budget gives it.
+
+        It is not resolved: of a folder of images some values are known only when the folder is read.
 
         Raises:
             VitlabError: it does not compose, or is illegal.
         """
         try:
-            cfg = resolved(self._load(overrides))
+            cfg = self._load(overrides)
         except (HydraException, OmegaConfBaseException) as error:
             raise VitlabError(explain(error, self._config_name, overrides)) from error
         settle_budget(cfg, overrides)
-        refuse_illegal(cfg, list(overrides))
-        refuse_teacher(cfg)
+        values = resolved(cfg)
+        refuse_illegal(values, list(overrides))
+        refuse_teacher(values)
         if cfg.budget is not None and parse_budget(cfg.budget, overrides).kind != "time":
             fit_budget(cfg, overrides)
         return cfg
@@ -95,8 +98,8 @@ class Legality:
 
     def _try_model(self, cfg: DictConfig) -> None:
         """Build the model of ``cfg``, unless one like it was built before."""
+        cfg = resolved(cfg)
         if cfg.model.get("num_classes", 0) is None:  # counted in a folder of images when the run begins
-            cfg = cfg.copy()
             cfg.model.num_classes = 1
         key = json.dumps([OmegaConf.to_container(cfg.model), list(cfg.allow_targets)], sort_keys=True)
         if key not in self._of_model:
