@@ -36,13 +36,35 @@ def test_an_allowed_target_is_built_with_plain_containers():
     ],
 )
 def test_a_target_outside_the_allowed_packages_is_refused(target):
-    with pytest.raises(VitlabError, match=r"part\._target_=.* is not in the allowed packages \(vitlab, torch.nn"):
+    with pytest.raises(
+        VitlabError, match=r"part\._target_=.* is not in the allowed packages \(vitlab\.models, .*torch\.nn"
+    ):
         built({"_target_": target})
 
 
-@pytest.mark.parametrize("target", ["vitlab.runs.os.system", "vitlab.provenance.subprocess.run", "torch.nn.init.torch"])
+@pytest.mark.parametrize(
+    "target", ["vitlab.models.vit.math.floor", "vitlab.data.image_folder.os.system", "torch.nn.init.torch"]
+)
 def test_a_path_that_leads_out_of_its_package_is_refused(target):
     with pytest.raises(VitlabError, match="is not a class or function of the allowed packages"):
+        built({"_target_": target})
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            "vitlab.provenance._git",
+            "vitlab.runs.open_sweep",
+            "vitlab.sweeps.local.LocalJob",
+            "vitlab.config.build.build",
+        ),
+        *("torchvision.models._api.Weights", "torchvision.models.WeightsEnum.get_state_dict"),
+        *("vitlab.models.vit._refuse_sizes", "torch.nn.Module.apply"),
+    ],
+)
+def test_what_is_no_part_is_refused_wherever_it_lies(target):
+    with pytest.raises(VitlabError, match=r"is not in the allowed packages|is not a class or function of"):
         built({"_target_": target})
 
 

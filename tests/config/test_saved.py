@@ -83,3 +83,21 @@ def test_a_model_of_a_checkpoint_needs_no_weights_to_begin_with(compose):
     assert settings.model.weights == "start.safetensors"
     own = OmegaConf.create({"model": {"_target_": "my_lab.Model"}})
     assert saved.from_checkpoint(own) == own
+
+
+@pytest.mark.parametrize(
+    "text", ["${oc.env:HOME}", "a ${oc.decode:1}", "${${name}:HOME}", '"\\u0024{oc.env:HOME}"', "${x.${oc.env:HOME}}"]
+)
+def test_a_folder_does_not_look_into_the_environment(tmp_path, text):
+    run = RunFolder(tmp_path)
+    run.config.write_text(f"name: oc.env\nmodel:\n  parts:\n    - {text}\n")
+    with pytest.raises(VitlabError, match="holds nothing but values"):
+        saved.load(run)
+
+
+def test_a_folder_does_not_say_where_the_key_of_w_and_b_is_sent(tmp_path):
+    run = RunFolder(tmp_path)
+    run.config.write_text(
+        "tracker:\n  project: lab\n  settings: {base_url: http://elsewhere, https_proxy: x, x_disable_stats: false}\n"
+    )
+    assert saved.load(run).tracker == {"project": "lab", "settings": {"x_disable_stats": False}}

@@ -2,13 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.config.secrets import HIDDEN, forgotten, hidden_in, without_secrets
+from vitlab.config.secrets import HIDDEN, forgotten, hidden_in, hidden_override, without_secrets
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.mark.parametrize(
-    "name", ["api_key", "API_KEY", "apikey", "password", "hub_token", "secret", "aws-secret", "credentials"]
+    "name",
+    [
+        *("api_key", "API_KEY", "apikey", "password", "hub_token", "secret", "aws-secret", "credentials"),
+        *("secret_key", "private_key", "passphrase", "accessToken", "authorization", "OPENAI_API_KEY_2"),
+    ],
 )
 def test_a_text_whose_key_says_so_is_hidden(name):
     assert without_secrets({"a": [{name: KEY}]}) == {"a": [{name: HIDDEN}]}
@@ -37,6 +41,29 @@ def test_overrides_of_the_model_are_left(typed):
     assert hidden_in(typed) == typed
 
 
+def test_a_list_of_secrets_is_hidden_whole_and_what_follows_it_is_not():
+    assert hidden_in("api_key=AB,CD,model.depth=2") == f"api_key={HIDDEN},model.depth=2"
+    assert hidden_in("api_key='a b, c' seed=1") == f"api_key={HIDDEN} seed=1"
+    assert hidden_override("+tracker.api_key=a b, c") == f"+tracker.api_key={HIDDEN}"
+
+
+@pytest.mark.parametrize("text", ["{api_key: K}", '{"api_key": "K"}', "+  settings: {api_key: K}", "hub_token: K"])
+def test_a_secret_in_yaml_and_json_is_hidden(text):
+    assert hidden_in(text.replace("K", KEY)) == text.replace('"K"', HIDDEN).replace("K", HIDDEN)
+
+
+@pytest.mark.parametrize("text", ["cls_token: nn.Parameter", "token: a width [B, T, D]", "class_token: true"])
+def test_tokens_of_a_model_in_a_text_are_left(text):
+    assert hidden_in(text) == text
+
+
+def test_a_password_of_digits_is_hidden():
+    assert without_secrets({"password": "123456", "db": {"passwd": 123456}}) == {
+        "password": HIDDEN,
+        "db": {"passwd": HIDDEN},
+    }
+
+
 def test_what_the_environment_holds_is_hidden_wherever_it_stands(monkeypatch):
     monkeypatch.setenv("MY_LAB_TOKEN", KEY)
     assert without_secrets({"notes": f"with {KEY}!"}) == {"notes": f"with {HIDDEN}!"}
@@ -46,6 +73,7 @@ def test_what_the_environment_holds_is_hidden_wherever_it_stands(monkeypatch):
 
 def test_a_password_in_an_address_is_hidden():
     assert hidden_in("http://ann:sesame@host:80/x") == f"http://{HIDDEN}@host:80/x"
+    assert hidden_in("https://sesame@host/x") == f"https://{HIDDEN}@host/x"
     assert hidden_in("http://host:80/x@y") == "http://host:80/x@y"
 
 

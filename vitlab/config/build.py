@@ -12,8 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from vitlab.config import signature
 from vitlab.errors import VitlabError, did_you_mean
 
-# Not all of torch: torch.load, torch.hub and torch.utils.cpp_extension would run a stranger's code.
-ALLOWED = ("vitlab", "torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "torchvision.transforms")
+# Not all of torch: torch.load, torch.hub and torch.utils.cpp_extension would run a stranger's code. Nor all of vitlab:
+# what it is run with starts processes, and reads configs.
+ALLOWED = (
+    *("vitlab.models", "vitlab.data", "vitlab.augment", "vitlab.objectives", "vitlab.optim"),
+    *("vitlab.engine.trainer", "vitlab.tracking.wandb", "torch.nn", "torch.optim"),
+    *("torchvision.models", "torchvision.ops", "torchvision.transforms"),
+)
 # What a constructor raises when a setting is of the wrong kind or size: "abc", a list too short, a zero.
 _REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, OSError)
 
@@ -33,7 +38,7 @@ def build(cfg: DictConfig, key: str, allow: Sequence[str] = ()) -> Any:
     if isinstance(allow, str) or not isinstance(allow, Sequence) or not all(isinstance(name, str) for name in allow):
         raise VitlabError(f"allow_targets={allow} is no list of packages; try allow_targets=[my_lab]")
     for name, node in _targets(OmegaConf.to_container(cfg[key], resolve=True), key):
-        signature.check(name, node, _locate(name, node["_target_"], (*ALLOWED, *allow)))
+        signature.check(name, node, _locate(name, node["_target_"], allow))
     with refusals_of(key):
         return instantiate(cfg[key], _convert_="all")
 
@@ -66,7 +71,8 @@ def _targets(plain: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from _targets(child, child_name)
 
 
-def _locate(name: str, target: Any, allowed: Sequence[str]) -> Any:
+def _locate(name: str, target: Any, allow: Sequence[str]) -> Any:
+    allowed = (*ALLOWED, *allow)
     if not isinstance(target, str) or not _lies_in(target, allowed):
         hint = "add a package of your own with allow_targets=[my_package]"
         raise VitlabError(f"{name}._target_={target} is not in the allowed packages ({', '.join(allowed)}); {hint}")
@@ -75,10 +81,17 @@ def _locate(name: str, target: Any, allowed: Sequence[str]) -> Any:
     except Exception as error:
         package, _, last = target.rpartition(".")
         raise VitlabError(f"{name}._target_={target} is not to be found{_neighbours(package, last)}") from error
-    # A path can lead out of its package through what a module imports: vitlab.runs.os.system.
-    if not callable(found) or not _lies_in(f"{getattr(found, '__module__', '')}.", allowed):
+    # A path can lead out of its package through what a module imports: vitlab.models.vit.os.system.
+    is_theirs = callable(found) and _lies_in(f"{getattr(found, '__module__', '')}.", allowed)
+    if not is_theirs or not (_lies_in(target, allow) or _is_public(target, found)):
         raise VitlabError(f"{name}._target_={target} is not a class or function of the allowed packages")
     return found
+
+
+def _is_public(target: str, found: Any) -> bool:
+    """Whether it is offered as a part: what is private is not, nor is a method, which may be called on anything."""
+    private = any(word.startswith("_") for word in target.split("."))
+    return not private and "." not in getattr(found, "__qualname__", "")
 
 
 def _lies_in(path: str, packages: Sequence[str]) -> bool:

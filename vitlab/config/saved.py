@@ -1,14 +1,22 @@
 """The config of a run in its folder: written once, read back for resume and evaluation."""
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab.config.compose import plain, resolved
-from vitlab.config.secrets import forgotten, hidden_in, without_secrets
+from vitlab.config.secrets import forgotten, hidden_override, without_secrets
 from vitlab.errors import VitlabError, first_line
 from vitlab.runs import RunFolder
 
 # What may change when a run goes on: it alters neither the weights nor the figures.
 _FREE = ("data.root", "data.num_workers", "trainer.device", "trainer.parallel", "objective.teacher")
+
+# What may be asked of W&B by a folder, which may be a stranger's: not where to send the key, nor by which way.
+_HARMLESS_TO_W_AND_B = ("x_disable_stats", "x_stats_sampling_interval", "console", "silent", "quiet")
+_ASKS = re.compile(r"\$\{.*:", re.DOTALL)  # of a resolver, for what is in the environment say
 
 _OF_THE_USER = ("allow_targets", "allow_changed_data")  # what is allowed is said by who runs, not by a folder
 
@@ -16,7 +24,7 @@ _OF_THE_USER = ("allow_targets", "allow_changed_data")  # what is allowed is sai
 def save_once(run: RunFolder, settings: DictConfig, overrides: list[str]) -> None:
     """Write ``config.yaml`` and ``overrides.yaml``, without secrets, unless ``run`` goes on and has them."""
     if not run.config.exists():
-        OmegaConf.save(OmegaConf.create(without_secrets(overrides)), run.overrides)
+        OmegaConf.save(OmegaConf.create([hidden_override(override) for override in overrides]), run.overrides)
         OmegaConf.save(OmegaConf.create(without_secrets(plain(settings))), run.config)
 
 
@@ -32,8 +40,22 @@ def load(run: RunFolder) -> DictConfig:
         raise VitlabError(f"{run.config} cannot be read as a config: {first_line(error)}") from error
     if not isinstance(settings, DictConfig):
         raise VitlabError(f"{run.config} is not the config of a run")
-    remembered: DictConfig = OmegaConf.create(forgotten(plain(settings)))
+    values = forgotten(plain(settings))
+    if asking := next((text for text in _texts(values) if _ASKS.search(text)), None):
+        raise VitlabError(f"{run.config} asks for {asking}, and the config of a run holds nothing but values")
+    if isinstance(values.get("tracker"), dict) and isinstance(asked := values["tracker"].get("settings"), dict):
+        values["tracker"]["settings"] = {key: asked[key] for key in _HARMLESS_TO_W_AND_B if key in asked}
+    remembered: DictConfig = OmegaConf.create(values)
     return remembered
+
+
+def _texts(plain: Any) -> Iterator[str]:
+    """Every text in nested dicts and lists."""
+    if isinstance(plain, str):
+        yield plain
+    elif isinstance(plain, dict | list):
+        for value in plain.values() if isinstance(plain, dict) else plain:
+            yield from _texts(value)
 
 
 def from_checkpoint(settings: DictConfig) -> DictConfig:
@@ -82,7 +104,7 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
         OmegaConf.update(settings, key, now[key])
     for override in overrides:
         key = override.split("=")[0].lstrip("+~").replace("/", ".")
-        if key in ("resume", *_OF_THE_USER) or hidden_in(override) in typed_then:
+        if key in ("resume", *_OF_THE_USER) or hidden_override(override) in typed_then:
             continue
         if key.split(".")[0] == "tracker":
             settings.tracker = now.tracker

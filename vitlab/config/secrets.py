@@ -6,10 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 HIDDEN = "***"
-_WORD = r"(?:api_?key|access_?key|password|passwd|secret|token|credentials?)"
-_NAME = re.compile(rf"(?i)(?:.*[._-])?{_WORD}")
-_TYPED = re.compile(rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}=)([^\s,]+)")
-_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_PASSWORD = r"pass(?:word|wd|phrase)"  # noqa: S105 -- how one is called
+_KEY = r"(?:api|access|secret|private)_?key|(?:access|auth)_?token"
+_WORD = rf"(?:{_KEY}|{_PASSWORD}|secret|token|credentials?|authorization)"
+_NAME = re.compile(rf"(?i)(?:.*[._-])?{_WORD}(?:_?\d+)?")
+_NAME_OF_PASSWORD = re.compile(rf"(?i)(?:.*[._-])?{_PASSWORD}")
+_QUOTED = r"'[^']*'|\"[^\"]*\""
+# A list of values goes on behind a comma, and other settings begin there.
+_TYPED = re.compile(
+    rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}(?:_?\d+)?=)({_QUOTED}|[^\s,{{}}]+(?:,[^\s,={{}}]+(?=[,\s}}]|$))*)"
+)
+# As in YAML and JSON, where a token may also be that of a model: then it is one that looks like a key.
+_NOTED = re.compile(rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}(?:_?\d+)?['\"]?: *)({_QUOTED}|(?=[\w+/=-]*\d)[\w+/=-]{{12,}})")
+_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _HARMLESS = re.compile(r"(?i)true|false|null|none|[-+.\de]+|\*+")
 _SHORTEST = 8  # a shorter value of the environment may be any word
 
@@ -24,6 +33,8 @@ def without_secrets(plain: Any, key: str = "") -> Any:
         return {name: without_secrets(value, str(name)) for name, value in plain.items()}
     if isinstance(plain, list | tuple):
         return [without_secrets(value, key) for value in plain]
+    if _NAME_OF_PASSWORD.fullmatch(key) and isinstance(plain, str | int) and not isinstance(plain, bool):
+        return HIDDEN
     if not isinstance(plain, str):
         return plain
     if _NAME.fullmatch(key) and not _HARMLESS.fullmatch(plain) and not plain.startswith("${"):
@@ -36,7 +47,17 @@ def hidden_in(text: str) -> str:
     for value in _of_environment():
         text = text.replace(value, HIDDEN)
     text = _IN_URL.sub(HIDDEN, text)
-    return _TYPED.sub(lambda pair: pair[0] if _HARMLESS.fullmatch(pair[2]) else pair[1] + HIDDEN, text)
+    for pattern in (_TYPED, _NOTED):
+        text = pattern.sub(lambda pair: pair[0] if _HARMLESS.fullmatch(pair[2]) else pair[1] + HIDDEN, text)
+    return text
+
+
+def hidden_override(override: str) -> str:
+    """``override`` with ``***`` in place of all that stands behind the name of a secret, spaces and commas included."""
+    key, equals, value = override.partition("=")
+    if equals and _NAME.fullmatch(key) and not _HARMLESS.fullmatch(value):
+        return f"{key}={HIDDEN}"
+    return hidden_in(override)
 
 
 def forgotten(plain: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.config.secrets import hidden_in
+from vitlab.config.secrets import hidden_in, without_secrets
 from vitlab.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,14 +75,17 @@ class WandbTracker:
         _refuse_unknown(settings or {}, wandb.Settings.model_fields)
         chosen: dict[str, Any] = {"silent": True, "console": "off", "x_disable_stats": True, **(settings or {})}
         chosen |= {"init_timeout": init_timeout, "finish_timeout": finish_timeout, "finish_timeout_raises": True}
-        arguments = {
-            "dir": folder,
+        told = {
             "config": dict(config),
-            **({} if _agent_run_id() else {"project": project, "entity": entity}),  # the agent has given them
             "group": (group or sweep or "")[:_LONGEST_NAME] or None,
             "name": (name or overrides)[:_LONGEST_NAME] or None,
             "tags": list(tags),
             "notes": notes,
+        }
+        arguments = {
+            "dir": folder,
+            **({} if _agent_run_id() else {"project": project, "entity": entity}),  # the agent has given them
+            **without_secrets(told),
             "job_type": job_type,
             "id": self._run_id(),
             "resume": "allow",
