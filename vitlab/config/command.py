@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import hydra
@@ -38,6 +39,8 @@ def run_command(
         always_sweeps: whether ``--multirun`` goes without saying, as it does where an argument speaks of a sweep.
     """
     register_resolvers()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the name of a file need not be Unicode
     sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
     if always_sweeps or any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
         sys.argv[1:] = _as_multirun(sys.argv[1:])

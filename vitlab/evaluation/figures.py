@@ -8,7 +8,7 @@ import numpy as np
 
 from vitlab.evaluation.corruptions import CORRUPTIONS
 from vitlab.evaluation.words import calibration, confused, hardest, weakest
-from vitlab.pictures import COLOURS, STYLE, saved, subplots
+from vitlab.pictures import COLOURS, STYLE, saved, shortened, subplots, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,12 +59,12 @@ def _classes(found: dict[str, Any]) -> "Figure":
         axes.scatter([100 * row[kind] for row in rows], at, color=colour, marker=marker, s=45, label=kind, zorder=3)
     low, high = ([100 * function(row["precision"], row["recall"]) for row in rows] for function in (min, max))
     axes.hlines(at, low, high, color="#7F7F7F", lw=1)
-    axes.set_yticks(at, [f"{row['class'][:24]} ({row['images']})" for row in rows])
+    axes.set_yticks(at, [f"{shortened(row['class'], 24)} ({row['images']})" for row in rows])
     axes.set(xlabel="%")
     axes.legend(loc="lower left", fontsize=10)
     axes.grid(axis="x", alpha=0.25)
     rest = f"; the {len(rows)} hardest of {len(found['classes'])}" if len(rows) < len(found["classes"]) else ""
-    axes.set_title(f"{hardest(found)}{rest}")
+    axes.set_title(text(f"{hardest(found)}{rest}"))
     return figure
 
 
@@ -72,7 +72,7 @@ def _confusion(found: dict[str, Any]) -> "Figure":
     """Which class (row) is taken for which (column), as a share of the row."""
     table = np.array(found["confusion"], dtype=float)
     shares = 100 * table / np.maximum(1, table.sum(axis=1, keepdims=True))
-    names = [row["class"][:14] for row in found["classes"]]
+    names = [shortened(row["class"], 14) for row in found["classes"]]
     few = len(names) <= _MOST_CLASSES
     side = 1.6 + 0.52 * len(names) if few else 8
     figure, (axes,) = subplots(1, width=max(side, 5), height=max(side - 0.6, 4.4))
@@ -87,7 +87,7 @@ def _confusion(found: dict[str, Any]) -> "Figure":
     axes.set(xlabel="taken for", ylabel="is")
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="% of the class")
-    axes.set_title(confused(found))
+    axes.set_title(text(confused(found)))
     return figure
 
 
