@@ -7,6 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from vitlab.errors import VitlabError
+from vitlab.evaluate import _refuse_other_classes
 from vitlab.evaluation.corruptions import CORRUPTIONS
 from vitlab.evaluation.report import write
 
@@ -70,6 +72,14 @@ def test_another_set_of_data_is_a_check_of_transfer(run, command, tmp_path):
     refused = command("evaluate", "run=run", *other, "data.image_size=16")
     assert refused.returncode == 1
     assert "its image_size is 16, and the run's 8" in refused.stderr
+
+
+def test_classes_of_other_names_or_in_another_order_are_not_compared_by_number():
+    _refuse_other_classes(("cat", "dog"), ("cat", "dog"))
+    with pytest.raises(VitlabError, match="in another order: number 0 is dog, and the run's cat"):
+        _refuse_other_classes(("cat", "dog"), ("dog", "cat"))
+    with pytest.raises(VitlabError, match="its classes are not the run's, horse among them; name a set of cat, dog"):
+        _refuse_other_classes(("cat", "dog"), ("cat", "horse"))
 
 
 @pytest.mark.browser

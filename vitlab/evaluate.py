@@ -130,7 +130,22 @@ def _other_data(cfg: DictConfig, own: "ImageData") -> "ImageData":
         ours, theirs = getattr(own.spec, name), getattr(data.spec, name)
         if ours != theirs:
             raise VitlabError(f"data: its {name} is {theirs}, and the run's {ours}; name a set like the run's own")
+    _refuse_other_classes(own.spec.class_names, data.spec.class_names)
     return data
+
+
+def _refuse_other_classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    """A label must mean the same class in both."""
+    if theirs == ours:
+        return
+    if sorted(theirs) == sorted(ours):
+        number = next(number for number, name in enumerate(ours) if theirs[number] != name)
+        raise VitlabError(
+            f"data: its classes are in another order: number {number} is {theirs[number]}, and the run's {ours[number]}"
+        )
+    strange = [name for name in theirs if name not in ours]
+    told = f"{', '.join(strange[:3])}{', …' if len(strange) > 3 else ''}"
+    raise VitlabError(f"data: its classes are not the run's, {told} among them; name a set of {', '.join(ours[:3])}, …")
 
 
 if __name__ == "__main__":
