@@ -44,7 +44,7 @@ def test_robustness_and_mirror_images_are_told_apart(run, command):
     done = command("evaluate", "run=run", "robustness=true", "mirror=true", "batch_size=64", "robustness_images=100")
     assert done.returncode == 0, done.stderr
     found = json.loads((run / "evaluation/test/evaluation.json").read_text())
-    assert found["images_damaged"] == 128  # whole batches
+    assert found["images_damaged"] == 100  # one batch and a part of the next
     assert {len(found["robustness"][name]) for name in CORRUPTIONS} == {5}
     assert found["mirrored"]["accuracy"] != found["accuracy"]  # a digit in the mirror is another
     assert "corruptions made on the fly" in done.stdout
@@ -110,6 +110,8 @@ def test_the_page_shows_its_pictures_and_no_markup_of_strangers(run, command, tm
         (["run=run", "split=tset"], "split=tset is not one of train, val, test"),
         (["run=run", "checkpoint=worst"], "checkpoint=worst is not one of best, last"),
         (["run=run", "batch_size=0"], "batch_size=0"),
+        (["run=run", "batch_size=null"], "batch_size=null is not a whole number from 1 up"),
+        (["run=run", "robustness_images=null"], "robustness_images=null"),
         (["run=run", "robustness=perhaps"], "robustness=perhaps is neither true nor false"),
         (["run=run", "data=cifar10", "data_root=nowhere"], "CIFAR10 cannot be read from data.root=nowhere"),
         (["run=run", "device=tpu"], "device=tpu"),

@@ -66,6 +66,8 @@ def test_images_of_any_size_and_mode_are_taken_and_what_is_none_is_named_while_t
         (["run=run", "images=empty"], "there is no image in this folder"),
         (["run=run", "images=run/config.yaml"], "1 of 1 files are left out: run/config.yaml cannot be decoded"),
         (["run=run", "images=x.png", "top=0"], "top=0 is not a whole number from 1 up"),
+        (["run=run", "images=x.png", "top=null"], "top=null is not a whole number from 1 up"),
+        (["run=run", "images=x.png", "output=null"], "output=null names no folder"),
         (["run=run", "images=x.png", "checkpoint=first"], "checkpoint=first is not one of best, last"),
         (["run=run", "images=x.png", "output=x.png"], "output=x.png cannot be written"),
     ],

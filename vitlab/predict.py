@@ -33,7 +33,9 @@ def predict(cfg: DictConfig) -> None:
             files are no images.
     """
     for key in ("top", "batch_size"):
-        whole_number(cfg, key, 1)
+        whole_number(cfg, key, 1, needed=True)
+    if cfg.output is None:
+        raise VitlabError("output=null names no folder; try output=predictions")
     if cfg.images is None:
         raise VitlabError("images= is missing: it names a file, a folder or a list of them, as in images=holiday")
     run, paths = choose(cfg), named(plain(cfg)["images"])

@@ -75,7 +75,8 @@ def test_what_is_not_there_is_said():
     assert "ConvStem has no filters" in filters(none)
     assert agreement(none) == "the maps are too even to be compared"
     assert shares(none) == "patches give themselves up to 30% of their attention (block 1)"
-    assert sentences(none)[-1] == "CKA takes four images or more"
+    assert sentences(none)[-1] == "CKA takes four images or more, so 10-00 was left out"
+    assert sentences({**none, "other": None})[-1] == "CKA takes four images or more"
 
 
 def test_one_block_and_tokens_that_stay_as_they_are():

@@ -131,7 +131,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
         *positions(found),
         filters(found),
     ]
-    told.append(alignment(found) if found["cka"] else "CKA takes four images or more")
+    without = "CKA takes four images or more" + (f", so {found['other']} was left out" if found["other"] else "")
+    told.append(alignment(found) if found["cka"] else without)
     if found.get("cka_other"):
         told.append(alignment_with_other(found))
     if "ablation" in found:
