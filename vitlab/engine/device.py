@@ -18,7 +18,8 @@ def pick_device(name: str | None) -> torch.device:
     try:
         device = torch.device(name or "null")
     except (RuntimeError, TypeError):
-        raise ValueError(f"device={name or 'null'} is not known; this machine has {', '.join(available)} (or auto)") from None
+        told = name or "null"
+        raise ValueError(f"device={told} is not known; this machine has {', '.join(available)} (or auto)") from None
     beyond = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if device.type not in available or beyond:
         raise ValueError(f"device={name} is not on this machine; it has {', '.join(available)} (or auto)")
