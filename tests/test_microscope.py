@@ -92,15 +92,16 @@ def test_images_of_the_user_s_are_looked_at_without_any_data_and_the_broken_one_
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (30, 20), "red").save(tmp_path / "pictures/a.png")
     (tmp_path / "pictures/broken.png").write_text("no image")
-    with pytest.raises(VitlabError, match=r"1 of 2 files are left out: pictures/broken.png cannot be decoded"):
+    with pytest.raises(VitlabError, match=r"1 of 2 files is left out: pictures/broken.png cannot be decoded"):
         look("run=run", "images=pictures")
     found = json.loads((run / "microscope/images/microscope.json").read_text())
     assert [row["image"] for row in found["shown"]] == ["a.png"]
     assert "label" not in found["shown"][0]
+    assert len(found["left_out"]) == 1
     assert "ablation" not in found
     assert not (run / "microscope/images/cka.png").exists()
     assert "seen with 1 image of files" in capsys.readouterr().out
-    with pytest.raises(VitlabError, match=r"1 of 1 files are left out"):
+    with pytest.raises(VitlabError, match=r"1 of 1 file is left out"):
         look("run=run", "images=pictures/broken.png")
 
 

@@ -123,6 +123,7 @@ def _observation(
         device=device_name(device),
         shown=shown(sample, observation.maps.probabilities, trained.class_names),
         other=None if other is None else other.path.name,
+        left_out=broken,
     )
     return observation, broken
 
