@@ -79,6 +79,15 @@ def test_what_is_not_there_is_said():
     assert sentences({**none, "other": None})[-1] == "CKA takes four images or more"
 
 
+def test_what_does_not_stand_out_is_not_named():
+    even = {**FOUND, "entropy": {"nats": [[2.82, 2.83]], "even": 2.83}}
+    assert focus(even) == "no head is focused: each looks at 16.8 of 17 tokens or more"
+    assert alignment({**FOUND, "cka": [[1.0, 0.999], [0.999, 0.99]]}) == "all layers say the same"
+    assert alignment({**FOUND, "cka": [[0.0, 0.5], [0.5, 0.0]]}).endswith("CKA 0.50")
+    spare = {**FOUND, "ablation": {**FOUND["ablation"], "rows": [ROW, {**ROW, "part": "block", "head": None}]}}
+    assert loss(spare) == "no part can be told to be missed, of 1 heads and 1 other parts"
+
+
 def test_one_block_and_tokens_that_stay_as_they_are():
     assert distance({**FOUND, "distance": {"patches": [[1.0, 1.0]]}}) == "heads of block 1 look 1.0 patches far"
     assert "stay as alike" in similarity({**FOUND, "similarity": [0.5, 0.52]})

@@ -8,6 +8,8 @@ from vitlab.microscopy.positions import ADDED, BIASED, TURNED
 from vitlab.microscopy.shares import ITSELF, OTHERS
 
 _CLEAR = 0.05  # a change of a cosine that is spoken of
+_EVEN = 0.95  # of all tokens: a head that looks at so many makes no choice
+_SAME = 0.995  # CKA that is written as 1
 
 
 def depth_name(number: int) -> str:
@@ -31,6 +33,8 @@ def focus(found: dict[str, Any]) -> str:
     """Which head looks at fewest tokens."""
     tokens = np.exp(np.array(found["entropy"]["nats"]))
     block, head = np.unravel_index(tokens.argmin(), tokens.shape)
+    if tokens.min() > _EVEN * found["tokens"]:
+        return f"no head is focused: each looks at {tokens.min():.1f} of {found['tokens']} tokens or more"
     return f"head {head + 1} of block {block + 1} is most focused: as on {tokens.min():.1f} of {found['tokens']} tokens"
 
 
@@ -55,7 +59,10 @@ def similarity(found: dict[str, Any]) -> str:
 
 def alignment(found: dict[str, Any]) -> str:
     """Which two layers have least in common."""
-    table = np.array(found["cka"])
+    table = np.array(found["cka"], dtype=float)
+    table[np.diag_indices(len(table))] = np.inf  # each has all in common with itself
+    if table.min() > _SAME:
+        return "all layers say the same"
     one, other = sorted(int(number) for number in np.unravel_index(table.argmin(), table.shape))
     return f"{depth_name(one)} and {depth_name(other)} have least in common: CKA {table.min():.2f}"
 
@@ -72,6 +79,8 @@ def loss(found: dict[str, Any]) -> str:
     rows = found["ablation"]["rows"]
     worst = max(rows, key=lambda row: row["drop"])
     heads = [row for row in rows if row["part"] == "head"]
+    if all(row["drop_95"][0] <= 0 for row in rows):
+        return f"no part can be told to be missed, of {len(heads)} heads and {len(rows) - len(heads)} other parts"
     spare = sum(row["drop_95"][0] <= 0 for row in heads)  # the interval holds zero, or the model is better without it
     return f"most is lost without {named(worst)}: {points(worst)}; without {spare} of {len(heads)} heads no clear loss"
 
