@@ -1,5 +1,6 @@
 """An evaluation as pictures, whose titles say what is to be seen."""
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ def _confusion(found: dict[str, Any]) -> "Figure":
     axes.set(xlabel="taken for", ylabel="is")
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="% of the class")
-    axes.set_title(text(confused(found)))
+    lines = textwrap.wrap(confused(found), int(7 * max(side, 5)))  # a wider title would leave the table no room
+    axes.set_title("\n".join(map(text, lines)))
     return figure
 
 
