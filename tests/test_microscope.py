@@ -112,6 +112,15 @@ def test_no_more_images_are_seen_than_were_asked_for(make_run, look):
     assert found["images"] == len(found["shown"]) == 1
 
 
+def test_of_one_patch_there_is_no_picture_of_distance_or_similarity(make_run, look, capsys):
+    run = make_run("run", "model.patch_size=8")
+    look("run=run", "ablation=false")
+    pictures = {path.stem for path in (run / "microscope/test").glob("*.png")}
+    assert "focus" in pictures
+    assert not pictures & {"distance", "similarity"}
+    assert "an image is one patch" in capsys.readouterr().out
+
+
 def test_a_second_run_is_compared_and_another_checkpoint_has_its_own_folder(make_run, look, capsys):
     run = make_run()
     make_run("deeper", "model.depth=3")

@@ -18,6 +18,7 @@ FOUND = {
     "source": "test",
     "step": 12,
     "tokens": 17,
+    "grid": [4, 4],
     "pixels_a_patch": 2.0,
     "distance": {"patches": [[0.5, 1.25], [1.96, 2.0]], "even": 2.01},
     "entropy": {"nats": [[2.0, 1.0], [2.5, 0.6931]], "even": 2.8},
@@ -85,7 +86,13 @@ def test_what_does_not_stand_out_is_not_named():
     assert alignment({**FOUND, "cka": [[1.0, 0.999], [0.999, 0.99]]}) == "all layers say the same"
     assert alignment({**FOUND, "cka": [[0.0, 0.5], [0.5, 0.0]]}).endswith("CKA 0.50")
     spare = {**FOUND, "ablation": {**FOUND["ablation"], "rows": [ROW, {**ROW, "part": "block", "head": None}]}}
-    assert loss(spare) == "no part can be told to be missed, of 1 heads and 1 other parts"
+    assert loss(spare) == "no part can be told to be missed"
+
+
+def test_of_one_patch_no_distance_is_told():
+    told = sentences({**FOUND, "grid": [1, 1]})
+    assert "an image is one patch: there is no distance" in told
+    assert not any("patches far" in sentence or "the patches of an image" in sentence for sentence in told)
 
 
 def test_one_block_and_tokens_that_stay_as_they_are():

@@ -17,6 +17,12 @@ def depth_name(number: int) -> str:
     return f"block {number}" if number else "the embedded patches"
 
 
+def has_patches(found: dict[str, Any]) -> bool:
+    """Whether an image is cut into several, that lie apart and can be alike."""
+    rows, columns = found["grid"]
+    return bool(rows * columns > 1)
+
+
 def distance(found: dict[str, Any]) -> str:
     """How far the heads of the first and of the last block look."""
     of_blocks = found["distance"]["patches"]
@@ -80,7 +86,7 @@ def loss(found: dict[str, Any]) -> str:
     worst = max(rows, key=lambda row: row["drop"])
     heads = [row for row in rows if row["part"] == "head"]
     if all(row["drop_95"][0] <= 0 for row in rows):
-        return f"no part can be told to be missed, of {len(heads)} heads and {len(rows) - len(heads)} other parts"
+        return "no part can be told to be missed"
     spare = sum(row["drop_95"][0] <= 0 for row in heads)  # the interval holds zero, or the model is better without it
     return f"most is lost without {named(worst)}: {points(worst)}; without {spare} of {len(heads)} heads no clear loss"
 
@@ -129,13 +135,15 @@ def agreement(found: dict[str, Any]) -> str:
 
 def sentences(found: dict[str, Any]) -> list[str]:
     """What there is to say."""
+    reach = f"{distance(found)} (evenly {found['distance']['even']:.1f}; a patch is {found['pixels_a_patch']:g} px)"
+    of_several = [reach, similarity(found)] if has_patches(found) else ["an image is one patch: there is no distance"]
     told = [
         f"seen with {found['images']:,} {'image' if found['images'] == 1 else 'images'} of {found['source']}, "
         f"with the weights of step {found['step']}",
-        f"{distance(found)} (evenly {found['distance']['even']:.1f}; a patch is {found['pixels_a_patch']:g} px)",
+        *of_several[:1],
         focus(found),
         shares(found),
-        similarity(found),
+        *of_several[1:],
         agreement(found),
         *positions(found),
         filters(found),
