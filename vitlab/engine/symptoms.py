@@ -68,7 +68,7 @@ def symptoms(figures: Mapping[str, list[float]], when: When, told: Collection[st
         when: the moment.
         told: kinds that need not be said, nor what follows from them.
     """
-    finders = (_attention, _stride, _gradient, _heads, _tokens, _answers, _indifference)
+    finders = (_stride, _attention, _gradient, _heads, _tokens, _answers, _indifference)
     found = dict(pair for find in finders for pair in find(figures, when))
     silent = {*told, *(kind for cause in (*told, *found) for kind in _FOLLOWS_FROM.get(cause, ()))}
     yield from (pair for pair in found.items() if pair[0] not in silent)
