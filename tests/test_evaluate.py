@@ -7,6 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
+from vitlab.errors import VitlabError
+from vitlab.evaluate import _refuse_other_classes
 from vitlab.evaluation.corruptions import CORRUPTIONS
 from vitlab.evaluation.report import write
 
@@ -42,7 +44,7 @@ def test_robustness_and_mirror_images_are_told_apart(run, command):
     done = command("evaluate", "run=run", "robustness=true", "mirror=true", "batch_size=64", "robustness_images=100")
     assert done.returncode == 0, done.stderr
     found = json.loads((run / "evaluation/test/evaluation.json").read_text())
-    assert found["images_damaged"] == 128  # whole batches
+    assert found["images_damaged"] == 100  # one batch and a part of the next
     assert {len(found["robustness"][name]) for name in CORRUPTIONS} == {5}
     assert found["mirrored"]["accuracy"] != found["accuracy"]  # a digit in the mirror is another
     assert "corruptions made on the fly" in done.stdout
@@ -70,6 +72,14 @@ def test_another_set_of_data_is_a_check_of_transfer(run, command, tmp_path):
     refused = command("evaluate", "run=run", *other, "data.image_size=16")
     assert refused.returncode == 1
     assert "its image_size is 16, and the run's 8" in refused.stderr
+
+
+def test_classes_of_other_names_or_in_another_order_are_not_compared_by_number():
+    _refuse_other_classes(("cat", "dog"), ("cat", "dog"))
+    with pytest.raises(VitlabError, match="in another order: number 0 is dog, and the run's cat"):
+        _refuse_other_classes(("cat", "dog"), ("dog", "cat"))
+    with pytest.raises(VitlabError, match="its classes are not the run's, horse among them; name a set of cat, dog"):
+        _refuse_other_classes(("cat", "dog"), ("cat", "horse"))
 
 
 @pytest.mark.browser
@@ -100,6 +110,8 @@ def test_the_page_shows_its_pictures_and_no_markup_of_strangers(run, command, tm
         (["run=run", "split=tset"], "split=tset is not one of train, val, test"),
         (["run=run", "checkpoint=worst"], "checkpoint=worst is not one of best, last"),
         (["run=run", "batch_size=0"], "batch_size=0"),
+        (["run=run", "batch_size=null"], "batch_size=null is not a whole number from 1 up"),
+        (["run=run", "robustness_images=null"], "robustness_images=null"),
         (["run=run", "robustness=perhaps"], "robustness=perhaps is neither true nor false"),
         (["run=run", "data=cifar10", "data_root=nowhere"], "CIFAR10 cannot be read from data.root=nowhere"),
         (["run=run", "device=tpu"], "device=tpu"),

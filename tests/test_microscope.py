@@ -92,16 +92,33 @@ def test_images_of_the_user_s_are_looked_at_without_any_data_and_the_broken_one_
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (30, 20), "red").save(tmp_path / "pictures/a.png")
     (tmp_path / "pictures/broken.png").write_text("no image")
-    with pytest.raises(VitlabError, match=r"1 of 2 files are left out: pictures/broken.png cannot be decoded"):
+    with pytest.raises(VitlabError, match=r"1 of 2 files is left out: pictures/broken.png cannot be decoded"):
         look("run=run", "images=pictures")
     found = json.loads((run / "microscope/images/microscope.json").read_text())
     assert [row["image"] for row in found["shown"]] == ["a.png"]
     assert "label" not in found["shown"][0]
+    assert len(found["left_out"]) == 1
     assert "ablation" not in found
     assert not (run / "microscope/images/cka.png").exists()
     assert "seen with 1 image of files" in capsys.readouterr().out
-    with pytest.raises(VitlabError, match=r"1 of 1 files are left out"):
+    with pytest.raises(VitlabError, match=r"1 of 1 file is left out"):
         look("run=run", "images=pictures/broken.png")
+
+
+def test_no_more_images_are_seen_than_were_asked_for(make_run, look):
+    run = make_run()
+    look("run=run", "num_images=1", "shown=2", "ablation=false")
+    found = json.loads((run / "microscope/test/microscope.json").read_text())
+    assert found["images"] == len(found["shown"]) == 1
+
+
+def test_of_one_patch_there_is_no_picture_of_distance_or_similarity(make_run, look, capsys):
+    run = make_run("run", "model.patch_size=8")
+    look("run=run", "ablation=false")
+    pictures = {path.stem for path in (run / "microscope/test").glob("*.png")}
+    assert "focus" in pictures
+    assert not pictures & {"distance", "similarity"}
+    assert "an image is one patch" in capsys.readouterr().out
 
 
 def test_a_second_run_is_compared_and_another_checkpoint_has_its_own_folder(make_run, look, capsys):
@@ -138,7 +155,9 @@ def test_to_w_and_b_it_goes_as_a_run_beside(make_run, look, capsys):
         (["run=run", "shown=-1"], "shown=-1"),
         (["run=run", "ablation_images=2.5"], "ablation_images=2.5"),
         (["run=run", "batch_size=many"], "batch_size=many"),
-        (["run=run", "num_images=null"], "num_images=null"),
+        (["run=run", "num_images=null"], "num_images=null is not a whole number from 1 up"),
+        (["run=run", "batch_size=3"], "batch_size=3 is not a whole number from 4 up"),
+        (["run=run", "device=null"], "device=null is not known"),
         (["run=run", "ablation=perhaps"], "ablation=perhaps is neither true nor false"),
         (["run=run", "wandb=online"], "wandb=online is neither true nor false"),
         (["run=run", "images=nowhere"], "images=nowhere: there is no such file or folder"),

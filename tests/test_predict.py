@@ -1,6 +1,9 @@
 import csv
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,7 +57,28 @@ def test_images_of_any_size_and_mode_are_taken_and_what_is_none_is_named_while_t
     assert "2 of 10 files are left out: broken.png cannot be decoded" in done.stderr
     assert "empty.png" in done.stderr
     assert "Traceback" not in done.stderr
-    assert len(json.loads((tmp_path / "seen/predictions.json").read_text())["images"]) == 8
+    found = json.loads((tmp_path / "seen/predictions.json").read_text())
+    assert len(found["images"]) == 8
+    assert [words.split()[0] for words in found["left_out"]] == ["broken.png", "empty.png"]
+
+
+def test_ctrl_c_leaves_nothing_behind(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    predict = [sys.executable, "-m", "vitlab.predict", "run=run", "images=pipe.png"]
+    process = subprocess.Popen(predict, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    with process, (tmp_path / "pipe.png").open("wb"):  # from now on the command waits for what is to be read
+        process.send_signal(signal.SIGINT)
+        assert "vitlab: stopped" in process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_its_own_picture_is_no_image_to_predict(run, command, tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for _ in range(2):
+        assert command("predict", "run=run", "images=.").returncode == 0
+    found = json.loads((tmp_path / "predictions/predictions.json").read_text())
+    assert [row["image"] for row in found["images"]] == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -64,8 +88,10 @@ def test_images_of_any_size_and_mode_are_taken_and_what_is_none_is_named_while_t
         (["images=x.png"], "run= is missing"),
         (["run=run", "images=nowhere"], "images=nowhere: there is no such file or folder"),
         (["run=run", "images=empty"], "there is no image in this folder"),
-        (["run=run", "images=run/config.yaml"], "1 of 1 files are left out: run/config.yaml cannot be decoded"),
+        (["run=run", "images=run/config.yaml"], "1 of 1 file is left out: run/config.yaml cannot be decoded"),
         (["run=run", "images=x.png", "top=0"], "top=0 is not a whole number from 1 up"),
+        (["run=run", "images=x.png", "top=null"], "top=null is not a whole number from 1 up"),
+        (["run=run", "images=x.png", "output=null"], "output=null names no folder"),
         (["run=run", "images=x.png", "checkpoint=first"], "checkpoint=first is not one of best, last"),
         (["run=run", "images=x.png", "output=x.png"], "output=x.png cannot be written"),
     ],

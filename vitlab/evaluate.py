@@ -63,7 +63,7 @@ def _refuse_illegal(cfg: DictConfig) -> None:
     if cfg.split not in _SPLITS:
         raise VitlabError(f"split={cfg.split} is not one of {', '.join(_SPLITS)}")
     for key in ("batch_size", "robustness_images"):
-        whole_number(cfg, key, 1)
+        whole_number(cfg, key, 1, needed=True)
     for key in ("robustness", "mirror"):
         if not isinstance(cfg[key], bool):
             raise VitlabError(f"{key}={cfg[key]} is neither true nor false")
@@ -80,7 +80,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
     from vitlab.engine.device import device_name, pick_device
     from vitlab.engine.precision import Precision
     from vitlab.evaluation import measures
-    from vitlab.evaluation.predictions import Predictions, Predictor
+    from vitlab.evaluation.predictions import First, Predictions, Predictor
     from vitlab.evaluation.robustness import robustness
     from vitlab.evaluation.speed import speed
 
@@ -98,6 +98,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
         return data.batches(split, **own, shuffle=limit is not None, limit=limit)
 
     predictions = predictor.on(batches(data, cfg.split))
+    shape = (data.spec.channels, data.spec.image_size, data.spec.image_size)
     temperature = measures.temperature(predictor.on(batches(own, "val")))
     cooled = Predictions(predictions.logits / temperature, predictions.labels)
     found: dict[str, Any] = {
@@ -111,12 +112,13 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
         "classes": measures.by_class(predictions, data.spec.class_names),
         "confusion": measures.confusion(predictions),
         "reliability": [asdict(one) for one in measures.reliability(predictions)],
-        "speed": speed(predictor, (data.spec.channels, data.spec.image_size, data.spec.image_size), cfg.batch_size),
+        "speed": speed(predictor, shape, min(cfg.batch_size, len(predictions.labels))),
     }
     if cfg.mirror:
         found["mirrored"] = measures.measures(predictor.on(batches(data, cfg.split), mirrored=True))
     if cfg.robustness:
-        some = batches(data, cfg.split, math.ceil(cfg.robustness_images / cfg.batch_size))
+        enough = batches(data, cfg.split, math.ceil(cfg.robustness_images / cfg.batch_size))
+        some = First(enough, cfg.robustness_images)
         clean = predictor.on(some)
         found["images_damaged"], found["accuracy_of_these"] = len(clean.labels), clean.accuracy
         found["robustness"] = robustness(predictor, some, settings.model.patch_size, settings.seed)
@@ -130,7 +132,22 @@ def _other_data(cfg: DictConfig, own: "ImageData") -> "ImageData":
         ours, theirs = getattr(own.spec, name), getattr(data.spec, name)
         if ours != theirs:
             raise VitlabError(f"data: its {name} is {theirs}, and the run's {ours}; name a set like the run's own")
+    _refuse_other_classes(own.spec.class_names, data.spec.class_names)
     return data
+
+
+def _refuse_other_classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> None:
+    """A label must mean the same class in both."""
+    if theirs == ours:
+        return
+    if sorted(theirs) == sorted(ours):
+        number = next(number for number, name in enumerate(ours) if theirs[number] != name)
+        raise VitlabError(
+            f"data: its classes are in another order: number {number} is {theirs[number]}, and the run's {ours[number]}"
+        )
+    strange = [name for name in theirs if name not in ours]
+    told = f"{', '.join(strange[:3])}{', …' if len(strange) > 3 else ''}"
+    raise VitlabError(f"data: its classes are not the run's, {told} among them; name a set of {', '.join(ours[:3])}, …")
 
 
 if __name__ == "__main__":

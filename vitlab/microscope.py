@@ -74,10 +74,9 @@ def microscope(cfg: DictConfig) -> None:
 def _refuse_illegal(cfg: DictConfig) -> None:
     if cfg.split not in _SPLITS:
         raise VitlabError(f"split={cfg.split} is not one of {', '.join(_SPLITS)}")
-    for key in ("batch_size", "num_images", "ablation_images", "shown"):
-        whole_number(cfg, key, 1)
-        if cfg[key] is None:
-            raise VitlabError(f"{key}=null is no number of images; try 64")
+    for key in ("num_images", "ablation_images", "shown"):
+        whole_number(cfg, key, 1, needed=True)
+    whole_number(cfg, "batch_size", 4, needed=True)  # CKA takes so many images at once
     for key in ("ablation", "wandb"):
         if not isinstance(cfg[key], bool):
             raise VitlabError(f"{key}={cfg[key]} is neither true nor false")
@@ -110,7 +109,7 @@ def _observation(
     observation = observe(
         model,
         predictor.augment.eval,
-        sample.images if paths else sample.first(max(cfg.num_images, cfg.shown)),
+        sample.images if paths else sample.first(cfg.num_images),
         batch_size=cfg.batch_size,
         shown=cfg.shown,
         right=right if cfg.ablation and sample.labels is not None else None,
@@ -124,6 +123,7 @@ def _observation(
         device=device_name(device),
         shown=shown(sample, observation.maps.probabilities, trained.class_names),
         other=None if other is None else other.path.name,
+        left_out=broken,
     )
     return observation, broken
 
@@ -140,7 +140,7 @@ def _sample(cfg: DictConfig, trained: Trained, paths: list[Path], device: "torch
         return of_files(images, good, device), broken
     data = build(trained.settings, "data", cfg.allow_targets)
     provenance.refuse_other_data(trained.run, data.hashes())
-    count = max(cfg.num_images, cfg.shown, cfg.ablation_images if cfg.ablation else 0)
+    count = max(cfg.num_images, cfg.ablation_images if cfg.ablation else 0)
     return drawn(data, cfg.split, count, trained.settings.seed, device), []
 
 

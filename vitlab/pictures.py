@@ -28,6 +28,16 @@ def saved(figure: "Figure", path: Path) -> Path:
     return path
 
 
+def text(words: str) -> str:
+    """``words`` of strangers as they are: no dollar begins a formula, and what cannot be shown is a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in words).replace("$", r"\$")
+
+
+def shortened(words: str, longest: int) -> str:
+    """``text`` of the first ``longest`` characters; that there are more is seen."""
+    return text(words if len(words) <= longest else f"{words[: longest - 1]}…")
+
+
 def subplots(count: int, width: float = 4.6, height: float = 3.8, most: int = 3) -> "tuple[Figure, list[Axes]]":
     """A figure without pyplot, which would keep it alive, and its ``count`` axes."""
     from matplotlib.figure import Figure

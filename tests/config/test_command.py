@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from vitlab.config.command import _as_multirun, _without_dashes
+from vitlab.config.command import _as_multirun, _quoted, _without_dashes
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,31 @@ def test_a_flag_without_its_value_is_a_wrong_command_line(typed, capsys):
         list(_without_dashes(typed, ("format",)))
     assert stop.value.code == 2
     assert capsys.readouterr().err == "vitlab: --format needs a value\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("images=日本.webp", "images='日本.webp'"),
+        ("images=x,y=[z].png", "images='x,y=[z].png'"),
+        ("images=[a.png,b.png]", "images=[a.png,b.png]"),
+        ("data_root=a b", "data_root='a b'"),
+        ("images=null", "images=null"),
+        ("output='a b'", "output='a b'"),
+    ],
+)
+def test_a_path_is_one_whatever_signs_it_holds(typed, read):
+    assert _quoted(typed) == read
+
+
+def test_an_experiment_that_is_not_there_is_refused_with_the_one_that_could_be_meant(command):
+    done = command("train", "experiment=seed_cifar")
+    assert done.returncode == 1
+    assert "experiment=seed_cifar: there is no such option; did you mean seed_cifar10?" in done.stderr
+    done = command("train", "experiment=null")
+    assert done.returncode == 2
+    assert "an argument cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_key_is_not_offered_in_its_own_place(command):

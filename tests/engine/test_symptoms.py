@@ -87,6 +87,16 @@ def test_small_steps_are_right_where_the_rate_is_low_or_the_model_has_learned():
     assert said({"update_ratio": [1e-9], "answer_spread": [0.7]}) == {}
 
 
+def test_a_rate_that_is_too_small_is_told_without_what_follows_from_it():
+    same = {"answer_spread": [0.0], "answer_confidence": [0.1]}
+    uniform = {f"{block}/attention_entropy": [1.0, 1.0] for block in ALL}
+    assert list(said({"update_ratio": [1e-9], **same, **uniform})) == ["update_too_small"]
+    assert list(said({"update_ratio": [1e-9], **same, **uniform}, When(700, 1000, lr=0.1))) == ["update_too_small"]
+    assert list(said({**same, **uniform})) == ["same_answer"]
+    after = symptoms({**HEALTHY, **same, **uniform}, When(1000, 1000, lr=0.0), told=["update_too_small"])
+    assert list(after) == []
+
+
 def test_a_model_that_is_sure_of_the_one_class_of_all_images_may_answer_alike():
     assert said({"answer_spread": [0.0], "answer_confidence": [0.99]}) == {}
 

@@ -20,4 +20,5 @@ def test_the_images_are_seen_side_by_side(tmp_path):
 
 def test_of_very_many_the_first_are_shown(tmp_path):
     contact_sheet(rows(tmp_path, "a.png", mode="L", size=(1, 300)) * 500, tmp_path / "sheet.png")
-    assert Image.open(tmp_path / "sheet.png").size[1] < 4000
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[1] < 4000

@@ -18,4 +18,5 @@ def test_many_classes_are_drawn_without_their_names(found, tmp_path):
     classes = [{**found["classes"][0], "class": f"class {k}"} for k in range(100)]
     many = {**found, "classes": classes, "confusion": np.eye(100, dtype=int).tolist()}
     for path in draw(many, tmp_path):
-        assert max(Image.open(path).size) < 2500
+        with Image.open(path) as picture:
+            assert max(picture.size) < 2500

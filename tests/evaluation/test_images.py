@@ -24,6 +24,13 @@ def test_files_and_folders_are_taken_one_or_several(folder):
     assert named(Path(folder / "b.png")) == every[:1]
 
 
+def test_in_a_folder_a_link_to_what_is_gone_is_told_and_one_file_is_passed_over(folder):
+    (folder / "gone.png").symlink_to(folder / "nothing.png")
+    paths = named(str(folder), but=folder / "b.png")
+    assert [path.name for path in paths] == ["a.JPG", "broken.png", "gone.png"]
+    assert "gone.png cannot be decoded" in read(paths, 16, 3)[2][1]
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [("nowhere", "images=nowhere: there is no such file"), ([], "names no image"), ([1], "images=1: there is no such")],
@@ -38,6 +45,6 @@ def test_images_of_any_size_are_read_and_the_broken_one_is_named(folder):
     assert images.shape == (2, 3, 16, 16)
     assert good == [folder / "b.png", folder / "below/a.JPG"]
     assert images[0, :, 8, 8].tolist() == [255, 0, 0]
-    assert left_out(broken, 3).startswith("1 of 3 files are left out: ")
+    assert left_out(broken, 3).startswith("1 of 3 files is left out: ")
     assert "broken.png cannot be decoded" in left_out(broken, 3)
     assert read([folder / "broken.png"], 16, 1)[0].shape == (0, 1, 16, 16)

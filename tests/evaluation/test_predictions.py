@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vitlab.errors import Interrupted
-from vitlab.evaluation.predictions import Predictor
+from vitlab.evaluation.predictions import First, Predictor
 
 
 def test_every_image_is_predicted_once_and_in_order(predictor, split):
@@ -12,6 +12,11 @@ def test_every_image_is_predicted_once_and_in_order(predictor, split):
     assert torch.equal(found.logits, split.images[:, 0, 0, :3].float())
     assert torch.equal(found.labels, split.labels)
     assert found.accuracy == pytest.approx(5 / 6)
+
+
+def test_no_more_images_are_predicted_than_were_asked_for(predictor, split):
+    for count in (3, 4, 5, 9):
+        assert torch.equal(predictor.on(First(split, count)).labels, split.labels[:count])
 
 
 def test_a_change_is_made_before_the_model_sees_the_images(predictor, split):

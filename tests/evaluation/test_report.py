@@ -25,3 +25,10 @@ def test_names_of_classes_are_text_and_never_markup(found, tmp_path):
         text = (tmp_path / name).read_text()
         assert "<img src=x" not in text
     assert "<b>command" not in (tmp_path / "report.html").read_text()
+
+
+def test_names_with_dollars_and_those_that_are_no_unicode_are_drawn_and_written(found, tmp_path):
+    found["classes"][0]["class"], found["classes"][1]["class"], found["title"] = "$_x^$", r"{%\foo$", "\udcff$"
+    write(found, tmp_path, "the command")
+    assert "$_x^$ is hardest" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.html").exists()

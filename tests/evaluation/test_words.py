@@ -1,3 +1,5 @@
+import math
+
 from vitlab.evaluation.words import calibration, confused, hardest, sentences, weakest
 
 
@@ -12,6 +14,16 @@ def test_the_sentences_say_what_was_found(found):
     )
     assert "with the mean of image and mirror image: 82.00%" in told[4]
     assert "1,000 images/s in batches of 8, 2.00 ms for one" in told[-1]
+
+
+def test_what_is_equal_is_not_called_the_worst_and_a_bound_is_called_one(found):
+    same = [{**row, "f1": 1.0} for row in found["classes"]]
+    assert hardest({**found, "classes": same}) == "all classes are as hard: F1 100.0%"
+    damages = dict.fromkeys(found["robustness"], found["robustness"]["shift"])
+    assert weakest({**found, "robustness": damages}).endswith("the same under each corruption")
+    assert "bound" not in sentences(found)[1]
+    found["calibrated"]["temperature"] = math.exp(3.9999)
+    assert "the temperature 54.59 that fits val, the bound of the search" in sentences(found)[1]
 
 
 def test_a_model_without_fault_and_one_that_is_too_modest(found):

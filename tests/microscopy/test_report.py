@@ -2,6 +2,7 @@ import csv
 import json
 from dataclasses import replace
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -37,3 +38,18 @@ def test_names_of_strangers_are_text_and_pictures_of_before_are_gone(observation
     assert "<script" not in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "old.png").exists()
     assert not (tmp_path / "ablation.csv").exists()
+
+
+def test_names_with_dollars_and_those_that_are_no_unicode_are_drawn_and_written(observation, tmp_path):
+    observation.found["other"], observation.found["title"] = "$_x^$", "\udcff"
+    observation.found["shown"][0] |= {"class": r"{%\foo$", "image": "\ud800.png"}
+    write(observation, tmp_path, "the command")
+    assert "of $_x^$: CKA" in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_there_stays_until_there_is_a_new_page(observation, tmp_path):
+    (tmp_path / "ablation.csv").touch()
+    del observation.found["title"]
+    with pytest.raises(KeyError):
+        write(observation, tmp_path, "the command")
+    assert (tmp_path / "ablation.csv").exists()

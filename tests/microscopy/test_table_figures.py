@@ -21,3 +21,9 @@ def test_a_loss_stands_at_its_block_and_head_and_that_of_positions_below(observa
     assert table[1, 2] == 100 * expected["drop"]
     assert table[1, 3] == 100 * next(row for row in rows if (row["block"], row["head"]) == (2, None))["drop"]
     assert f"without positions: {100 * rows[-1]['drop']:.1f} points" in axes.get_xlabel()
+
+
+def test_a_number_of_cka_has_its_sign(observation):
+    observation.found["cka"] = [[1.0, -0.05, 0.999], [-0.05, 1.0, -0.001], [0.999, -0.001, 1.0]]
+    written = [text.get_text() for text in aligned(observation.found).axes[0].texts]
+    assert written == ["1", "-.05", "1", "-.05", "1", ".00", "1", ".00", "1"]

@@ -18,6 +18,7 @@ FOUND = {
     "source": "test",
     "step": 12,
     "tokens": 17,
+    "grid": [4, 4],
     "pixels_a_patch": 2.0,
     "distance": {"patches": [[0.5, 1.25], [1.96, 2.0]], "even": 2.01},
     "entropy": {"nats": [[2.0, 1.0], [2.5, 0.6931]], "even": 2.8},
@@ -75,7 +76,23 @@ def test_what_is_not_there_is_said():
     assert "ConvStem has no filters" in filters(none)
     assert agreement(none) == "the maps are too even to be compared"
     assert shares(none) == "patches give themselves up to 30% of their attention (block 1)"
-    assert sentences(none)[-1] == "CKA takes four images or more"
+    assert sentences(none)[-1] == "CKA takes four images or more, so 10-00 was left out"
+    assert sentences({**none, "other": None})[-1] == "CKA takes four images or more"
+
+
+def test_what_does_not_stand_out_is_not_named():
+    even = {**FOUND, "entropy": {"nats": [[2.82, 2.83]], "even": 2.83}}
+    assert focus(even) == "no head is focused: each looks at 16.8 of 17 tokens or more"
+    assert alignment({**FOUND, "cka": [[1.0, 0.999], [0.999, 0.99]]}) == "all layers say the same"
+    assert alignment({**FOUND, "cka": [[0.0, 0.5], [0.5, 0.0]]}).endswith("CKA 0.50")
+    spare = {**FOUND, "ablation": {**FOUND["ablation"], "rows": [ROW, {**ROW, "part": "block", "head": None}]}}
+    assert loss(spare) == "no part can be told to be missed"
+
+
+def test_of_one_patch_no_distance_is_told():
+    told = sentences({**FOUND, "grid": [1, 1]})
+    assert "an image is one patch: there is no distance" in told
+    assert not any("patches far" in sentence or "the patches of an image" in sentence for sentence in told)
 
 
 def test_one_block_and_tokens_that_stay_as_they_are():

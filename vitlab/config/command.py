@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import hydra
@@ -20,7 +21,7 @@ from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolve
 from vitlab.config.secrets import hidden_in
 from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
 
-_PATHS = ("run", "other", "resume", "output", "sweep.resume")
+_PATHS = ("run", "other", "resume", "output", "sweep.resume", "images", "data_root")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
@@ -38,6 +39,8 @@ def run_command(
         always_sweeps: whether ``--multirun`` goes without saying, as it does where an argument speaks of a sweep.
     """
     register_resolvers()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # the name of a file need not be Unicode
     sys.argv[1:] = [_quoted(argument) for argument in _without_dashes(sys.argv[1:], flags)]
     if always_sweeps or any(argument.startswith(("sweep=", "sweep.")) for argument in sys.argv[1:]):
         sys.argv[1:] = _as_multirun(sys.argv[1:])
@@ -62,7 +65,8 @@ def run_command(
         code = _WRONG_COMMAND_LINE if isinstance(error, OverrideParseException) else _FAILED
         _fail(explain(error, config_name, sys.argv[1:]), code)
     except (ValueError, RecursionError) as error:
-        if asked_for_traceback or _can_be_parsed(sys.argv[1:]):
+        is_null_group = str(error).startswith("Config group override must be")  # experiment=null, say
+        if asked_for_traceback or (_can_be_parsed(sys.argv[1:]) and not is_null_group):
             raise
         _fail(f"an argument cannot be read: {first_line(error)}", _WRONG_COMMAND_LINE)
     except OSError as error:  # of Hydra, which makes the folder of the run
@@ -113,7 +117,8 @@ def _refuse_secrets(arguments: Sequence[str]) -> None:
 def _quoted(argument: str) -> str:
     """``argument`` with a path in quotes: the name of a sweep's job, say, holds signs that Hydra would read."""
     key, _, value = argument.partition("=")
-    if key not in _PATHS or not value or value == "null" or value[0] in "\"'":
+    is_list = key == "images" and value.startswith("[")
+    if key not in _PATHS or not value or value == "null" or value[0] in "\"'" or is_list:
         return argument
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"

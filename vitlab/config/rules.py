@@ -78,17 +78,22 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
     _shards_have_no_scaler(cfg)
 
 
-def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf) -> None:
-    """Refuse a value of ``key`` that is no whole number from ``least`` to ``most``; null and a missing key pass.
+def whole_number(cfg: DictConfig, key: str, least: int, most: float = math.inf, needed: bool = False) -> None:
+    """Refuse a value of ``key`` that is no whole number from ``least`` to ``most``.
+
+    Null and a missing key pass, unless it is ``needed``.
 
     Raises:
         VitlabError: it is something else.
     """
     value = OmegaConf.select(cfg, key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+    if value is None and not needed:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         span = f"from {least} up" if most == math.inf else f"from {least} to {most}"
         nearest = min(_nearest_count(value, least), most)
-        raise VitlabError(f"{key}={value} is not a whole number {span}; try {nearest}")
+        told = "null" if value is None else value
+        raise VitlabError(f"{key}={told} is not a whole number {span}; try {nearest}")
 
 
 def refuse_model_of_other_data(cfg: DictConfig) -> None:

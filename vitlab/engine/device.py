@@ -5,7 +5,7 @@ import platform
 import torch
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str | None) -> torch.device:
     """The device called ``name``; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
     Raises:
@@ -16,9 +16,10 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     available = ["cpu", *["cuda"] * cuda, *["mps"] * mps]
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device={name} is not known; this machine has {', '.join(available)} (or auto)") from None
+        device = torch.device(name or "null")
+    except (RuntimeError, TypeError):
+        told = name or "null"
+        raise ValueError(f"device={told} is not known; this machine has {', '.join(available)} (or auto)") from None
     beyond = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if device.type not in available or beyond:
         raise ValueError(f"device={name} is not on this machine; it has {', '.join(available)} (or auto)")

@@ -67,7 +67,7 @@ class Health:
             when: the moment.
 
         Returns:
-            Figures under ``health/``, and under ``health/warning`` what is wrong and was not said before.
+            Figures under ``health/``, and under ``health/warning`` the first that is wrong and was not said before.
         """
         stride, self._stride = self._stride, None
         moved = stride.read() if stride is not None else None
@@ -75,10 +75,11 @@ class Health:
             return {}
         figures = {name: [number] for name, number in moved.items()}
         figures |= look(model, images, counted, precision, self._world)
-        found = {kind: sentence for kind, sentence in symptoms(figures, when) if kind not in self.told}
-        self.told += found
         row: Row = {f"health/{name}": number for name, number in _of_row(figures).items()}
-        return row | ({"health/warning": "; ".join(found.values())} if found else {})
+        if found := next(symptoms(figures, when, self.told), None):  # the others may follow from it
+            kind, row["health/warning"] = found
+            self.told.append(kind)
+        return row
 
 
 def _of_row(figures: Mapping[str, list[float]]) -> dict[str, float]:

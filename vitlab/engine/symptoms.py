@@ -4,7 +4,7 @@ The thresholds are far from what healthy runs show (``docs/health.md`` has their
 worth reading.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 _MOST_LOGIT = 88.0
@@ -25,6 +25,7 @@ much. So are models at their start; a third of the run later some head has made 
 _MOST_STRIDE, _LEAST_STRIDE = 0.1, 1e-5
 """A hundred times more, and less, than the 1e-3 of the rule of thumb (Karpathy 2015, CS231n notes, "Ratio of
 weights:updates"). Healthy runs show 1e-3 to 1e-2 at the full rate."""
+_LEAST_RATE = 0.01  # of the greatest of the run: below it a step may be as small as it likes
 _ALIKE = 0.99
 """Cosine of 8 degrees between any two tokens of an image. Dong et al. 2021, "Attention is not all you need": attention
 alone makes all tokens one, the branches around it and the MLP keep them apart."""
@@ -35,6 +36,7 @@ _SAME_ANSWER = 0.01
 _TELLS_APART = 0.3  # a model whose answers lie so far apart learns, whatever else is small
 _SURE = 0.9  # more than a model that has learned nothing can be, unless nine images of ten are of one class
 
+_FOLLOWS_FROM = {"update_too_small": ("same_answer", "attention_uniform"), "same_answer": ("attention_uniform",)}
 _LATER, _LATE = 0.2, 0.3  # shares of the run before which a model may look like that
 _FEWEST_STEPS = 500  # before which it may in the shortest run too
 
@@ -58,15 +60,18 @@ class When:
         return self.step >= max(_FEWEST_STEPS, share * self.total)
 
 
-def symptoms(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
-    """What is wrong, as pairs of a kind and a sentence.
+def symptoms(figures: Mapping[str, list[float]], when: When, told: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """What is wrong, as pairs of a kind and a sentence, causes before what may follow from them.
 
     Args:
         figures: by name, ``block03/attention_entropy`` say, as ``vitlab.engine.inside`` and ``strides`` give them.
         when: the moment.
+        told: kinds that need not be said, nor what follows from them.
     """
-    for find in (_attention, _heads, _stride, _tokens, _gradient, _answers):
-        yield from find(figures, when)
+    finders = (_stride, _attention, _gradient, _heads, _tokens, _answers, _indifference)
+    found = dict(pair for find in finders for pair in find(figures, when))
+    silent = {*told, *(kind for cause in (*told, *found) for kind in _FOLLOWS_FROM.get(cause, ()))}
+    yield from (pair for pair in found.items() if pair[0] not in silent)
 
 
 def _attention(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
@@ -86,6 +91,10 @@ def _attention(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple
             f"attention in {block} has collapsed: a token sees hardly more than one other (entropy {least:.1%} of the "
             "greatest); try model.attention.qk_norm=true, a smaller optimizer.lr or a longer scheduler.warmup",
         )
+
+
+def _indifference(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str, str]]:
+    logits = _of(figures, "largest_logit")
     heads = [entropy for name, each in figures.items() if name.endswith("/attention_entropy") for entropy in each]
     if logits and min(heads, default=0.0) > _UNIFORM and _has_learned_little(figures) and when.is_past(_LATE):
         yield (
@@ -128,7 +137,8 @@ def _stride(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[st
             f"a step changes the weights by {ratio:.0%} of their size, where 0.1 % is usual: the learning rate is too "
             "large; try a tenth of optimizer.lr or a longer scheduler.warmup",
         )
-    if ratio < _LEAST_STRIDE and when.lr > 0.5 and _has_learned_little(figures) and when.is_past(_LATER):
+    is_small = ratio < _LEAST_STRIDE * when.lr and when.lr > _LEAST_RATE
+    if is_small and _has_learned_little(figures) and when.is_past(_LATER):
         yield (
             "update_too_small",
             f"a step changes the weights by {ratio:.1g} of their size, where 1e-3 is usual, and little is learned yet: "

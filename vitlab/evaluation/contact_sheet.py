@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from vitlab.data.decode import decode
-from vitlab.pictures import STYLE, saved, subplots
+from vitlab.pictures import STYLE, saved, shortened, subplots
 
 _COLUMNS, _MOST, _SIDE = 6, 60, 160
 _LONGEST = 22  # characters under a picture
@@ -29,7 +29,8 @@ def contact_sheet(rows: list[dict[str, Any]], path: Path) -> None:
             axes.imshow(_thumbnail(Path(row["image"])), interpolation="nearest")
             axes.set_axis_off()
             name, share = row["classes"][0]
-            axes.set_title(_plain(f"{_short(name)} {share:.0%}\n{_short(Path(row['image']).name)}"), loc="center")
+            file = shortened(Path(row["image"]).name, _LONGEST)
+            axes.set_title(f"{shortened(name, _LONGEST)} {share:.0%}\n{file}", loc="center")
         more = f", the first {len(shown)} of {len(rows)}" if len(shown) < len(rows) else ""
         sure = sum(row["classes"][0][1] for row in rows) / len(rows)
         figure.suptitle(f"{len(rows)} image{'s' if len(rows) > 1 else ''}{more}: {sure:.0%} sure on average")
@@ -41,13 +42,3 @@ def _thumbnail(path: Path) -> Any:
         size = ImageOps.exif_transpose(file).size
     side = min(_SIDE, max(8, math.ceil(max(size))))
     return decode(path, side, 3).transpose(1, 2, 0)
-
-
-def _short(text: str) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _plain(text: str) -> str:
-    """``text`` in which no dollar begins a formula."""
-    return text.replace("$", r"\$")

@@ -1,5 +1,6 @@
 """An evaluation as pictures, whose titles say what is to be seen."""
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from vitlab.evaluation.corruptions import CORRUPTIONS
 from vitlab.evaluation.words import calibration, confused, hardest, weakest
-from vitlab.pictures import COLOURS, STYLE, saved, subplots
+from vitlab.pictures import COLOURS, STYLE, saved, shortened, subplots, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,8 +44,8 @@ def _reliability(found: dict[str, Any]) -> "Figure":
     edges, widths = [100 * one["low"] for one in bins], [100 * (one["high"] - one["low"]) for one in bins]
     heights = [25 * one["images"] / most for one in bins]
     axes.bar(edges, heights, widths, align="edge", color=COLOURS[4], alpha=0.35, label="images, as a share of the most")
-    axes.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 100))
-    axes.legend(loc="upper left", fontsize=10)
+    axes.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 103))
+    axes.legend(loc="best", fontsize=10)
     axes.grid(alpha=0.25)
     axes.set_title(calibration(found))
     return figure
@@ -55,16 +56,21 @@ def _classes(found: dict[str, Any]) -> "Figure":
     rows = sorted(found["classes"], key=lambda row: row["f1"], reverse=True)[-_MOST_CLASSES:]
     figure, (axes,) = subplots(1, width=7.5, height=1.2 + 0.36 * len(rows))
     at = np.arange(len(rows))
-    for colour, marker, kind in ((COLOURS[0], "o", "precision"), (COLOURS[1], "D", "recall")):
-        axes.scatter([100 * row[kind] for row in rows], at, color=colour, marker=marker, s=45, label=kind, zorder=3)
+    styles: dict[str, dict[str, Any]] = {
+        "precision": {"s": 45, "color": COLOURS[0], "marker": "o", "zorder": 3},
+        "recall": {"s": 110, "edgecolors": COLOURS[1], "facecolors": "none", "marker": "D", "lw": 2, "zorder": 4},
+    }
+    for kind, style in styles.items():
+        axes.scatter([100 * row[kind] for row in rows], at, label=kind, **style)
     low, high = ([100 * function(row["precision"], row["recall"]) for row in rows] for function in (min, max))
     axes.hlines(at, low, high, color="#7F7F7F", lw=1)
-    axes.set_yticks(at, [f"{row['class'][:24]} ({row['images']})" for row in rows])
-    axes.set(xlabel="%")
-    axes.legend(loc="lower left", fontsize=10)
+    axes.set_yticks(at, [f"{shortened(row['class'], 24)} ({row['images']})" for row in rows])
+    axes.set(xlabel="%", ylim=(-0.6, len(rows) - 0.4))
+    axes.margins(x=0.06)
+    axes.legend(loc="best", fontsize=10)
     axes.grid(axis="x", alpha=0.25)
     rest = f"; the {len(rows)} hardest of {len(found['classes'])}" if len(rows) < len(found["classes"]) else ""
-    axes.set_title(f"{hardest(found)}{rest}")
+    axes.set_title(text(f"{hardest(found)}{rest}"))
     return figure
 
 
@@ -72,7 +78,7 @@ def _confusion(found: dict[str, Any]) -> "Figure":
     """Which class (row) is taken for which (column), as a share of the row."""
     table = np.array(found["confusion"], dtype=float)
     shares = 100 * table / np.maximum(1, table.sum(axis=1, keepdims=True))
-    names = [row["class"][:14] for row in found["classes"]]
+    names = [shortened(row["class"], 14) for row in found["classes"]]
     few = len(names) <= _MOST_CLASSES
     side = 1.6 + 0.52 * len(names) if few else 8
     figure, (axes,) = subplots(1, width=max(side, 5), height=max(side - 0.6, 4.4))
@@ -87,7 +93,8 @@ def _confusion(found: dict[str, Any]) -> "Figure":
     axes.set(xlabel="taken for", ylabel="is")
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="% of the class")
-    axes.set_title(confused(found))
+    lines = textwrap.wrap(confused(found), int(7 * max(side, 5)))  # a wider title would leave the table no room
+    axes.set_title("\n".join(map(text, lines)))
     return figure
 
 

@@ -13,32 +13,39 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 _MOST_SHOWN = 3  # files that could not be read, by name
 
 
-def named(images: Any) -> list[Path]:
+def named(images: Any, but: Path | None = None) -> list[Path]:
     """The files that ``images=`` names, those of a folder in the order of their names.
 
     Args:
         images: a name or several.
+        but: a file that is passed over in a folder.
 
     Raises:
         VitlabError: no image is named, or there is no such file or folder, or no image in it.
     """
     names = [images] if isinstance(images, str) or not isinstance(images, Sequence) else images
-    paths = [path for name in names for path in _named(name)]
+    paths = [path for name in names for path in _named(name, but)]
     if not paths:
         raise VitlabError(f"images={images} names no image")
     return paths
 
 
-def _named(name: Any) -> list[Path]:
+def _named(name: Any, but: Path | None) -> list[Path]:
     path = Path(str(name)).expanduser()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+        files = (file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and _is_file(file))
+        found = sorted(file for file in files if but is None or file.resolve() != but.resolve())
         if not found:
             raise VitlabError(f"images={name}: there is no image in this folder ({', '.join(_ENDINGS)})")
         return found
     if not path.exists():
         raise VitlabError(f"images={name}: there is no such file or folder")
     return [path]
+
+
+def _is_file(path: Path) -> bool:
+    """Also of a link to what is gone, so that it is told."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def read(paths: Sequence[Path], image_size: int, channels: int) -> "tuple[Tensor, list[Path], list[str]]":
@@ -70,4 +77,5 @@ def read(paths: Sequence[Path], image_size: int, channels: int) -> "tuple[Tensor
 def left_out(broken: Sequence[str], of: int) -> str:
     """What is said of files that are no images: how many of how many, and what is wrong with the first."""
     shown = "; ".join(broken[:_MOST_SHOWN]) + ("; …" if len(broken) > _MOST_SHOWN else "")
-    return f"{len(broken)} of {of} files are left out: {shown}"
+    files, are = ("file" if of == 1 else "files"), ("is" if len(broken) == 1 else "are")
+    return f"{len(broken)} of {of} {files} {are} left out: {shown}"

@@ -21,6 +21,7 @@ from torchmetrics.functional.classification import (
 
 from vitlab.evaluation.predictions import Predictions
 
+MOST_LOG = 4  # of the temperature, up or down: between 0.02 and 54.6 it is sought
 BINS = 15  # of confidence, as Guo et al. 2017 take them
 
 
@@ -119,4 +120,4 @@ def temperature(val: Predictions) -> float:
     def loss(log_temperature: float) -> float:
         return F.cross_entropy(logits / torch.tensor(log_temperature).exp(), val.labels).item()
 
-    return float(torch.tensor(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x).exp())
+    return float(torch.tensor(minimize_scalar(loss, bounds=(-MOST_LOG, MOST_LOG), method="bounded").x).exp())

@@ -1,6 +1,6 @@
 """What a model says of every image of a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,23 @@ class Predictions:
         return (self.logits.argmax(dim=1) == self.labels).double().mean().item()
 
 
+@dataclass(frozen=True)
+class First:
+    """The first ``count`` images of ``batches``."""
+
+    batches: Batches
+    count: int
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """As ``Batches`` has it; the last batch is cut."""
+        left = self.count
+        for images, labels in self.batches.epoch(number):
+            yield images[:left], labels[:left]
+            left -= len(images)
+            if left <= 0:
+                return
+
+
 class Predictor:
     """A model with all that it takes to show it images.
 
@@ -46,7 +63,7 @@ class Predictor:
             logits: Tensor = self.model(self.augment.eval(images)).float()
         return logits
 
-    def on(self, batches: Batches, change: Change | None = None, mirrored: bool = False) -> Predictions:
+    def on(self, batches: Batches | First, change: Change | None = None, mirrored: bool = False) -> Predictions:
         """Predictions for all of ``batches``.
 
         Args:

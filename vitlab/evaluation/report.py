@@ -23,11 +23,11 @@ def write(found: dict[str, Any], folder: Path, command: str) -> None:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / JSON, found)
     pictures = draw(found, folder)
     templates = Path(__file__).parent
     shown = {"found": found, "title": found["title"], "sentences": sentences(found), "command": command}
     page = render(templates / "report.html.j2", pictures=embedded(pictures), generator="vitlab.evaluate", **shown)
-    (folder / PAGE).write_text(page, encoding="utf-8")
     text = render(templates / "report.md.j2", pictures=[path.name for path in pictures], **shown)
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    write_json(folder / JSON, found)
+    (folder / PAGE).write_text(page, encoding="utf-8", errors="replace")  # the name of a file need not be Unicode
+    (folder / "report.md").write_text(text, encoding="utf-8", errors="replace")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from vitlab.engine.contracts import Batches
 from vitlab.evaluation.corruptions import CORRUPTIONS, LEVELS, corrupt
 from vitlab.evaluation.measures import interval
-from vitlab.evaluation.predictions import Predictor
+from vitlab.evaluation.predictions import First, Predictor
 
 _DROPPED = (0.25, 0.5, 0.75)  # share of the patches
 _SHIFTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4)  # of the side
@@ -20,7 +20,7 @@ _RESOLUTIONS = (0.75, 0.5, 0.25)  # of the side
 Row = dict[str, Any]
 
 
-def robustness(predictor: Predictor, batches: Batches, patch_size: int, seed: int) -> dict[str, list[Row]]:
+def robustness(predictor: Predictor, batches: Batches | First, patch_size: int, seed: int) -> dict[str, list[Row]]:
     """Accuracy under each kind of damage, level by level.
 
     Args:

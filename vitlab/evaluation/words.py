@@ -1,10 +1,12 @@
 """An evaluation in sentences."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from vitlab.evaluation.corruptions import CORRUPTIONS
+from vitlab.evaluation.measures import MOST_LOG
 from vitlab.evaluation.robustness import mean_corrupted
 
 
@@ -27,6 +29,9 @@ def calibration(found: dict[str, Any]) -> str:
 
 def hardest(found: dict[str, Any]) -> str:
     """The class with the least F1."""
+    scores = [row["f1"] for row in found["classes"]]
+    if len(scores) > 1 and min(scores) == max(scores):
+        return f"all classes are as hard: F1 {scores[0]:.1%}"
     row = min(found["classes"], key=lambda row: row["f1"])
     return f"{row['class']} is hardest: F1 {row['f1']:.1%}"
 
@@ -50,15 +55,19 @@ def weakest(found: dict[str, Any]) -> str:
         return float(np.mean([row["accuracy"] for row in damages[name]]))
 
     worst = min(CORRUPTIONS, key=mean)
-    return f"corrupted: {mean_corrupted(damages):.1%} on average, {mean(worst):.1%} under {worst.replace('_', ' ')}"
+    told = f"corrupted: {mean_corrupted(damages):.1%} on average"
+    if mean(worst) == max(map(mean, CORRUPTIONS)):
+        return f"{told}, the same under each corruption"
+    return f"{told}, {mean(worst):.1%} under {worst.replace('_', ' ')}"
 
 
 def sentences(found: dict[str, Any]) -> list[str]:
     """What there is to say, the most important first."""
     told = [f"{found['split']} accuracy {accuracy(found)}, with the weights of step {found['step']}"]
     calibrated = found["calibrated"]
+    bound = ", the bound of the search" if abs(math.log(calibrated["temperature"])) > MOST_LOG - 0.01 else ""
     told.append(
-        f"{calibration(found)}; divided by the temperature {calibrated['temperature']:.2f} that fits val, "
+        f"{calibration(found)}; divided by the temperature {calibrated['temperature']:.2f} that fits val{bound}, "
         f"{calibrated['ece']:.1%}"
     )
     told += [hardest(found), confused(found)]

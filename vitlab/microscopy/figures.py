@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.microscopy import depth_figures, map_figures, part_figures, table_figures
 from vitlab.microscopy.observing import Observation
+from vitlab.microscopy.words import has_patches
 from vitlab.pictures import STYLE, saved
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ def _figures(seen: Observation) -> Iterator[tuple[str, "Figure"]]:
     found = seen.found
     yield "rollout", map_figures.rollouts(found, seen.maps)
     yield "heads", map_figures.heads(found, seen.maps)
-    yield "distance", depth_figures.distances(found)
+    if has_patches(found):
+        yield "distance", depth_figures.distances(found)
     yield "focus", depth_figures.focused(found)
     yield "shares", depth_figures.shared(found)
-    yield "similarity", depth_figures.alike(found)
+    if has_patches(found):
+        yield "similarity", depth_figures.alike(found)
     if found["cka"]:
         yield "cka", table_figures.aligned(found)
     if "ablation" in found:

@@ -7,7 +7,7 @@ import numpy as np
 from vitlab.microscopy.maps import Maps
 from vitlab.microscopy.tiles import HEAT, heated, middles, plain, tiled
 from vitlab.microscopy.words import agreement, focus
-from vitlab.pictures import subplots
+from vitlab.pictures import shortened, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +55,9 @@ def rollouts(found: dict[str, Any], maps: Maps) -> "Figure":
 
 def _taken_for(row: dict[str, Any]) -> str:
     """The likeliest class, its probability, and what it is if it is something else."""
-    told = f"{_short(row['class'])}\n{row['probability']:.0%}"
-    return told if row.get("label", row["class"]) == row["class"] else f"{told}\n(is {_short(row['label'])})"
+    told = f"{shortened(row['class'], _LONGEST)}\n{row['probability']:.0%}"
+    same = row.get("label", row["class"]) == row["class"]
+    return told if same else f"{told}\n(is {shortened(row['label'], _LONGEST)})"
 
 
 def _label(axes: "Axes", across: list[str], down: list[str]) -> None:
@@ -71,9 +72,3 @@ def _scale(figure: "Figure", axes: "Axes") -> None:
 
     bar = figure.colorbar(ScalarMappable(cmap=HEAT), ax=axes, shrink=0.5, ticks=[0, 1], aspect=12)
     bar.ax.set_yticklabels(["none", "most"], fontsize=9)
-
-
-def _short(text: str) -> str:
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return text.replace("$", r"\$")

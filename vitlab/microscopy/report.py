@@ -31,12 +31,6 @@ def write(observation: Observation, folder: Path, command: str) -> list[Path]:
     """
     found = observation.found
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (*folder.glob("*.png"), folder / TABLE):
-        old.unlink(missing_ok=True)
-    write_json(folder / JSON, found)
-    (folder / MAPS).write_bytes(save(observation.maps.tensors()))
-    if "ablation" in found:
-        write_table(found["ablation"]["rows"], folder / TABLE)
     pictures = draw(observation, folder)
     page = render(
         Path(__file__).parent / "report.html.j2",
@@ -47,7 +41,13 @@ def write(observation: Observation, folder: Path, command: str) -> list[Path]:
         command=command,
         generator="vitlab.microscope",
     )
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    for old in {*folder.glob("*.png"), folder / TABLE} - set(pictures):
+        old.unlink(missing_ok=True)
+    write_json(folder / JSON, found)
+    (folder / MAPS).write_bytes(save(observation.maps.tensors()))
+    if "ablation" in found:
+        write_table(found["ablation"]["rows"], folder / TABLE)
+    (folder / PAGE).write_text(page, encoding="utf-8", errors="replace")  # the name of a file need not be Unicode
     return pictures
 
 

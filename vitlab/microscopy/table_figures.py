@@ -6,12 +6,13 @@ import numpy as np
 
 from vitlab.microscopy.tiles import folded
 from vitlab.microscopy.words import alignment, alignment_with_other, loss
-from vitlab.pictures import subplots
+from vitlab.pictures import shortened, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LONGEST = 30  # characters of a run's name
 _FEW = 14  # layers whose numbers can be read beside each other
 
 
@@ -25,8 +26,10 @@ def aligned(found: dict[str, Any]) -> "Figure":
         table = np.array(values)
         shown = axes.imshow(table, cmap="cividis", vmin=0, vmax=1, origin="lower")
         if max(table.shape) <= _FEW:
-            _write(axes, table, lambda value: f"{value:.2f}"[-3:] if value < 0.995 else "1", lambda value: value < 0.6)
-        axes.set(xlabel=f"layer of {beside} (0: before the first block)", ylabel="layer of this run")
+            _write(axes, table, _cka, lambda value: value < 0.6)
+        axes.set(
+            xlabel=f"layer of {shortened(beside, _LONGEST)} (0: before the first block)", ylabel="layer of this run"
+        )
         for ticks, count in ((axes.set_xticks, table.shape[1]), (axes.set_yticks, table.shape[0])):
             ticks(range(0, count, max(1, round(count / 13))))
         axes.spines[:].set_visible(False)
@@ -59,6 +62,11 @@ def lost(found: dict[str, Any]) -> "Figure":
     figure.colorbar(shown, ax=axes, shrink=0.9, label="points of accuracy lost")
     axes.set_title(folded(loss(found), max(56, 24 + 7 * heads)), fontsize=11)
     return figure
+
+
+def _cka(value: float) -> str:
+    """``.98``, ``-.05`` or ``1``."""
+    return "1" if value >= 0.995 else f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
 
 
 def _write(axes: "Axes", table: np.ndarray[Any, Any], as_text: Any, is_dark: Any) -> None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vitlab.pictures import text
+
 HEAT = "inferno"  # dark to bright, the same order for all eyes
 _INK = 0.62  # how much of the heat covers the image
 
@@ -52,9 +54,9 @@ def middles(count: int, side: int, gap: int) -> list[float]:
     return [number * (side + gap) + (side - 1) / 2 for number in range(count)]
 
 
-def folded(text: str, width: int) -> str:
+def folded(words: str, width: int) -> str:
     """A title of lines of ``width`` characters at most, with a capital."""
-    return "\n".join(textwrap.wrap(text[:1].upper() + text[1:], width))
+    return "\n".join(map(text, textwrap.wrap(words[:1].upper() + words[1:], width)))
 
 
 def _resized(planes: Tensor, side: int) -> Tensor:

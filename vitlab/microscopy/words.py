@@ -8,11 +8,19 @@ from vitlab.microscopy.positions import ADDED, BIASED, TURNED
 from vitlab.microscopy.shares import ITSELF, OTHERS
 
 _CLEAR = 0.05  # a change of a cosine that is spoken of
+_EVEN = 0.95  # of all tokens: a head that looks at so many makes no choice
+_SAME = 0.995  # CKA that is written as 1
 
 
 def depth_name(number: int) -> str:
     """Of a layer, counted from 0 before the first block."""
     return f"block {number}" if number else "the embedded patches"
+
+
+def has_patches(found: dict[str, Any]) -> bool:
+    """Whether an image is cut into several, that lie apart and can be alike."""
+    rows, columns = found["grid"]
+    return bool(rows * columns > 1)
 
 
 def distance(found: dict[str, Any]) -> str:
@@ -31,6 +39,8 @@ def focus(found: dict[str, Any]) -> str:
     """Which head looks at fewest tokens."""
     tokens = np.exp(np.array(found["entropy"]["nats"]))
     block, head = np.unravel_index(tokens.argmin(), tokens.shape)
+    if tokens.min() > _EVEN * found["tokens"]:
+        return f"no head is focused: each looks at {tokens.min():.1f} of {found['tokens']} tokens or more"
     return f"head {head + 1} of block {block + 1} is most focused: as on {tokens.min():.1f} of {found['tokens']} tokens"
 
 
@@ -55,7 +65,10 @@ def similarity(found: dict[str, Any]) -> str:
 
 def alignment(found: dict[str, Any]) -> str:
     """Which two layers have least in common."""
-    table = np.array(found["cka"])
+    table = np.array(found["cka"], dtype=float)
+    table[np.diag_indices(len(table))] = np.inf  # each has all in common with itself
+    if table.min() > _SAME:
+        return "all layers say the same"
     one, other = sorted(int(number) for number in np.unravel_index(table.argmin(), table.shape))
     return f"{depth_name(one)} and {depth_name(other)} have least in common: CKA {table.min():.2f}"
 
@@ -72,6 +85,8 @@ def loss(found: dict[str, Any]) -> str:
     rows = found["ablation"]["rows"]
     worst = max(rows, key=lambda row: row["drop"])
     heads = [row for row in rows if row["part"] == "head"]
+    if all(row["drop_95"][0] <= 0 for row in rows):
+        return "no part can be told to be missed"
     spare = sum(row["drop_95"][0] <= 0 for row in heads)  # the interval holds zero, or the model is better without it
     return f"most is lost without {named(worst)}: {points(worst)}; without {spare} of {len(heads)} heads no clear loss"
 
@@ -120,18 +135,21 @@ def agreement(found: dict[str, Any]) -> str:
 
 def sentences(found: dict[str, Any]) -> list[str]:
     """What there is to say."""
+    reach = f"{distance(found)} (evenly {found['distance']['even']:.1f}; a patch is {found['pixels_a_patch']:g} px)"
+    of_several = [reach, similarity(found)] if has_patches(found) else ["an image is one patch: there is no distance"]
     told = [
         f"seen with {found['images']:,} {'image' if found['images'] == 1 else 'images'} of {found['source']}, "
         f"with the weights of step {found['step']}",
-        f"{distance(found)} (evenly {found['distance']['even']:.1f}; a patch is {found['pixels_a_patch']:g} px)",
+        *of_several[:1],
         focus(found),
         shares(found),
-        similarity(found),
+        *of_several[1:],
         agreement(found),
         *positions(found),
         filters(found),
     ]
-    told.append(alignment(found) if found["cka"] else "CKA takes four images or more")
+    without = "CKA takes four images or more" + (f", so {found['other']} was left out" if found["other"] else "")
+    told.append(alignment(found) if found["cka"] else without)
     if found.get("cka_other"):
         told.append(alignment_with_other(found))
     if "ablation" in found:
