@@ -96,7 +96,7 @@ def test_a_damaged_file_of_any_format_is_named_in_one_line(save, rng):
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
-# Its size (8 x 8, one layer), a compression that is left to another format, and the EPS above in the place of the pixels.
+# Its size (8 x 8, one layer), a compression that is left to another format, and the EPS where that should lie.
 IPTC = b"".join(
     b"\x1c" + tag + len(value).to_bytes(2, "big") + value
     for tag, value in [

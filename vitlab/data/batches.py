@@ -181,8 +181,8 @@ def _decoded_by(loader: DataLoader[tuple[Tensor, Tensor, str]]) -> Iterator[tupl
             signal.signal(signal.SIGCHLD, before)
         yield from batches
     except (RuntimeError, ConnectionError, EOFError) as error:
-        likely = "likely because memory ran out; try a smaller data.num_workers"
-        raise OSError(errno.ENOMEM, f"a process that reads images was killed ({first_line(error)}), {likely}") from error
+        why = f"a process that reads images was killed ({first_line(error)}), likely because memory ran out"
+        raise OSError(errno.ENOMEM, f"{why}; try a smaller data.num_workers") from error
 
 
 class _Decoded(Dataset[tuple[Tensor, Tensor, str]]):
