@@ -1,5 +1,9 @@
 """The config of a run in its folder: written once, read back for resume and evaluation."""
 
+from pathlib import Path
+from typing import Any
+
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab.config.compose import plain, resolved
@@ -10,6 +14,7 @@ from vitlab.runs import RunFolder
 # What may change when a run goes on: it alters neither the weights nor the figures.
 _FREE = ("data.root", "data.num_workers", "trainer.device", "trainer.parallel", "objective.teacher")
 
+_PARTS = ("data", "augment", "model", "objective", "optimizer", "scheduler", "trainer")
 _OF_THE_USER = ("allow_targets", "allow_changed_data")  # what is allowed is said by who runs, not by a folder
 
 
@@ -27,13 +32,32 @@ def load(run: RunFolder) -> DictConfig:
         VitlabError: the file cannot be read as a config.
     """
     try:
-        settings = OmegaConf.load(run.config)
+        settings = _read(run.config)
+        if isinstance(settings, DictConfig):
+            return resolved(OmegaConf.create(forgotten(plain(settings))))
     except Exception as error:
         raise VitlabError(f"{run.config} cannot be read as a config: {first_line(error)}") from error
-    if not isinstance(settings, DictConfig):
-        raise VitlabError(f"{run.config} is not the config of a run")
-    remembered: DictConfig = OmegaConf.create(forgotten(plain(settings)))
-    return remembered
+    raise VitlabError(f"{run.config} is not the config of a run")
+
+
+def load_whole(run: RunFolder) -> DictConfig:
+    """The config of ``run``, from which all its parts can be built.
+
+    Raises:
+        VitlabError: the file cannot be read as a config, or lacks the settings of a part.
+    """
+    settings = load(run)
+    for part in _PARTS:
+        if not isinstance(settings.get(part), DictConfig):
+            raise VitlabError(f"{run.config} is not the config of a run: it has no settings of {part}")
+    return settings
+
+
+def _read(path: Path) -> Any:
+    """What OmegaConf makes of the file ``path``, which must be as large as it looks."""
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(path.read_text())):
+        raise ValueError("it has an alias (*), which vitlab never writes")
+    return OmegaConf.load(path)
 
 
 def from_checkpoint(settings: DictConfig) -> DictConfig:
@@ -53,7 +77,7 @@ def load_overrides(run: RunFolder) -> list[str]:
     if not run.overrides.is_file():
         return []
     try:
-        overrides = plain(OmegaConf.load(run.overrides))
+        overrides = plain(_read(run.overrides))
     except Exception as error:
         raise VitlabError(f"{run.overrides} cannot be read: {first_line(error)}") from error
     if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
@@ -75,7 +99,7 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
     if run.status() == "done":
         hint = f"python -m vitlab.evaluate run={run.path} shows its figures"
         raise VitlabError(f"resume={run.path}: this run is done; {hint}")
-    settings = load(run)
+    settings = load_whole(run)
     typed_then = load_overrides(run)
     now = resolved(cfg)
     for key in _OF_THE_USER:
