@@ -2,6 +2,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import torch
 
 import vitlab
@@ -42,4 +43,11 @@ def test_the_names_of_the_classes_are_kept_once(tmp_path):
     provenance.save_once(run, 0, "cpu", {}, ("dog", "cat"))
     assert provenance.class_names(run) == ["cat", "dog"]
     run.provenance.write_text("{")
+    assert provenance.class_names(run) == []
+
+
+@pytest.mark.parametrize("names", ["5", "[5]", '{"a": 1}', "null", "[" * 100_000])
+def test_names_of_classes_that_are_none_are_unknown(tmp_path, names):
+    run = RunFolder(tmp_path)
+    run.provenance.write_text(f'{{"hashes": {{}}, "class_names": {names}}}')
     assert provenance.class_names(run) == []

@@ -75,3 +75,15 @@ def test_a_provenance_that_cannot_be_read_is_named(run, command, content):
     assert done.returncode == 1
     assert "provenance.json" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_rows_that_cannot_be_read_are_named_before_anything_is_trained(run, command, runs):
+    provenance = json.loads((run / "provenance.json").read_text())
+    (run / "provenance.json").write_text(json.dumps({**provenance, "versions": 5}))
+    (run / "metrics.jsonl").write_text('{"val/loss": 1.0}\n')
+    done = command("reproduce", "run=run")
+    assert done.returncode == 1
+    assert "torch: None then, " in done.stdout
+    assert "metrics.jsonl, line 1, is no row of figures" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert runs() == []

@@ -107,7 +107,7 @@ def test_a_run_without_a_config_gives_up_its_claim_and_one_with_more_keeps_it(tm
         run.claim()
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", "3"])
+@pytest.mark.parametrize("content", ["", "[1]", "{", "3", pytest.param("[" * 100_000, id="deep")])
 def test_a_summary_that_cannot_be_read_is_empty(tmp_path, content):
     RunFolder(tmp_path).summary.write_text(content)
     assert RunFolder(tmp_path).read_summary() == {}

@@ -18,7 +18,7 @@ class Forgetful:
 
 
 def test_a_run_that_is_resumed_is_the_run_that_was_not(command, quick, tmp_path):
-    done = command("verify_resume", *quick, *EVERYTHING, "trainer.accumulate=2", "steps=5")
+    done = command("verify_resume", *quick, *EVERYTHING, "trainer.accumulate=2", "trainer.patience=1 step", "steps=5")
     assert done.returncode == 0, done.stderr
     assert "the same to the bit: 5 steps straight, and 2, a stop and 3 more" in done.stdout
     assert not list(tmp_path.iterdir())
@@ -35,7 +35,14 @@ def test_what_differs_first_is_named(command, quick, tmp_path):
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("steps=1", "steps=1"), ("model.num_heads=5", "model.num_heads=5"), ("data.root=nowhere", "data.root")],
+    [
+        ("steps=1", "steps=1"),
+        ("model.num_heads=5", "model.num_heads=5"),
+        ("data.root=nowhere", "data.root"),
+        ("resume=.", "resume="),
+        ("--multirun", "leave --multirun and sweep out"),
+        ("sweep=patch_depth_heads", "leave --multirun and sweep out"),
+    ],
 )
 def test_what_cannot_be_verified_is_one_message(command, quick, override, message):
     extra = ["data=image_folder_32"] if "root" in override else []

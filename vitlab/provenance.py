@@ -24,10 +24,10 @@ def save_once(run: RunFolder, seed: int, device: str, hashes: dict[str, str], cl
 def class_names(run: RunFolder) -> list[str]:
     """Names of the classes that ``run`` was trained on, in the order of its labels; empty where nothing tells them."""
     try:
-        names: list[str] = json.loads(run.provenance.read_text()).get("class_names", [])
-    except (OSError, ValueError, AttributeError):
+        names = json.loads(run.provenance.read_text()).get("class_names")
+    except (OSError, ValueError, AttributeError, RecursionError):
         return []
-    return names
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
 
 def read(run: RunFolder) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def read(run: RunFolder) -> dict[str, Any]:
         if isinstance(content["hashes"], dict):
             return dict(content)
         problem = "hashes is no table"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
     raise VitlabError(f"{run.provenance} does not tell where the run comes from ({problem})")
 

@@ -14,7 +14,7 @@ from vitlab.config.command import run_command
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder, open_run
-from vitlab.tracking.records import first_difference, rows_of
+from vitlab.tracking.records import Row, first_difference, rows_of
 from vitlab.train import train_in
 
 _CODE = ("commit", "uncommitted", "python", "platform")
@@ -41,16 +41,17 @@ def reproduce(cfg: DictConfig) -> None:
     provenance.refuse_other_data(then, build(settings, "data", cfg.allow_targets).hashes())
     for line in _changes(then, settings):
         print(line)
+    rows = rows_of(then.path)  # before the training, whose time is lost if they cannot be read
     now = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     now.claim()
     with now.locked():
         train_in(now, settings, saved.load_overrides(then), resuming=False)
-    _compare(then, now)
+    _compare(then, rows, now)
 
 
 def _settings(cfg: DictConfig, then: RunFolder) -> DictConfig:
     """Those of the run, as they were once its budget was spent on a width or a length."""
-    settings = saved.load(then)
+    settings = saved.load_whole(then)
     settings.resume = settings.tracker = settings.budget = None
     settings.allow_targets = cfg.allow_targets  # what a folder may build is said by its user, not by the folder
     if cfg.data_root is not None:
@@ -70,14 +71,14 @@ def _changes(then: RunFolder, settings: DictConfig) -> Iterator[str]:
                 yield "uncommitted: the changes that were not committed are others (provenance.json has them)"
             else:
                 yield f"{name}: {before.get(name)} then, {after[name]} now"
-    versions = before.get("versions") or {}
+    versions = before.get("versions")
+    versions = versions if isinstance(versions, dict) else {}
     for name, version in after["versions"].items():
         if versions.get(name) != version:
             yield f"{name}: {versions.get(name)} then, {version} now"
 
 
-def _compare(then: RunFolder, now: RunFolder) -> None:
-    rows = rows_of(then.path)
+def _compare(then: RunFolder, rows: list[Row], now: RunFolder) -> None:
     difference = first_difference(rows, rows_of(now.path), ("then", "now"))
     accuracies = [run.read_summary().get("test_accuracy") for run in (then, now)]
     told = " and ".join(f"{accuracy:.2%}" if accuracy is not None else "none" for accuracy in accuracies)

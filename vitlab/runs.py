@@ -104,7 +104,7 @@ class RunFolder:
         """What ``summary.json`` holds; nothing when it is missing or cannot be read."""
         try:
             summary = json.loads(self.summary.read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return summary if isinstance(summary, dict) else {}
 

@@ -35,7 +35,7 @@ def refuse_teacher(cfg: DictConfig) -> None:
         if "_target_" not in given:
             raise VitlabError("objective.teacher has no _target_, and is no folder of a run")
         return
-    settings = saved.load(open_run("objective.teacher", str(given)))
+    settings = saved.load_whole(open_run("objective.teacher", str(given)))
     for key in _SHARED:
         theirs, own = OmegaConf.select(settings, f"data.{key}"), OmegaConf.select(cfg, f"data.{key}")
         if own is not None and theirs != own:

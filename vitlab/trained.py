@@ -66,7 +66,7 @@ def load_trained(run: RunFolder, checkpoint: str, allow_targets: Sequence[str]) 
     Raises:
         VitlabError: the config or the checkpoint cannot be read, is refused, or they do not fit each other.
     """
-    settings = saved.load(run)
+    settings = saved.load_whole(run)
     refuse_illegal(settings, [])
 
     from vitlab.engine.checkpoint import load_weights, read

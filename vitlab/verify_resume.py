@@ -1,9 +1,9 @@
 """``python -m vitlab.verify_resume``: is a run that is stopped and resumed the run that was not?"""
 
 import io
+import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ _SIGTERM = 15
 
 def main() -> None:
     """The command line: that of ``vitlab.train``, and ``steps=``."""
+    if any(argument in ("-m", "--multirun") or argument.startswith("sweep") for argument in sys.argv):
+        sys.exit("vitlab: verify_resume tries one config; leave --multirun and sweep out")
     run_command(verify_resume, "verify_resume")
 
 
@@ -33,6 +35,10 @@ def verify_resume(cfg: DictConfig) -> None:
     Raises:
         VitlabError: the two do not end the same, bit for bit; what differs first is named.
     """
+    if cfg.resume is not None:
+        raise VitlabError(
+            f"resume={cfg.resume} is a run that has begun, and verify_resume begins its own; leave it out"
+        )
     whole_number(cfg, "steps", 2)
     overrides = plain(HydraConfig.get().overrides.task)
     steps, half = cfg.steps, cfg.steps // 2
@@ -52,7 +58,7 @@ def _settled(cfg: DictConfig, overrides: list[str]) -> dict[str, Any]:
     """The settings of a short run that logs each step and leaves no trace."""
     OmegaConf.set_struct(cfg, False)
     cfg.trainer.max_steps = cfg.pop("steps")
-    cfg.trainer.log_every, cfg.tracker = "1 step", None
+    cfg.trainer.log_every, cfg.trainer.patience, cfg.tracker = "1 step", None, None
     cfg.pop("sweep", None)
     settle_budget(cfg, overrides)
     refuse_illegal(resolved(cfg), overrides)
@@ -107,8 +113,14 @@ def _train(cfg: DictConfig, folder: Path, stop_at: int | None) -> None:
         restore(trainer, state, console.say)
         records.truncate(trainer.rows)
     stop.reached = lambda: trainer.step
-    with suppress(Interrupted):
+    try:
         trainer.fit(Fanout(records, console))
+    except Interrupted:
+        return
+    if stop_at is not None:
+        raise VitlabError(
+            f"the run ended at step {trainer.step} without the stop at step {stop_at}: nothing is verified"
+        )
 
 
 class _StopAt:

@@ -70,11 +70,35 @@ def test_a_run_that_is_done_is_not_resumed(run, compose):
         resumed(run, compose)
 
 
-@pytest.mark.parametrize("content", ["{", "- a\n", "a: !!python/object:os.system {}", "a: b: c"])
+@pytest.mark.parametrize("content", ["{", "- a\n", "a: !!python/object:os.system {}", "a: b: c", "a: ${nope}"])
 def test_a_config_that_cannot_be_read_is_named(run, content):
     run.config.write_text(content)
     with pytest.raises(VitlabError, match=r"config\.yaml"):
         saved.load(run)
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+
+
+def test_a_file_that_is_larger_than_it_looks_is_not_unfolded(run):
+    for path, read in ((run.config, saved.load), (run.overrides, saved.load_overrides)):
+        path.write_text(BOMB)
+        with pytest.raises(VitlabError, match=rf"{path.name} cannot be read.*alias"):
+            read(run)
+
+
+@pytest.mark.parametrize("model", ["[1, 2]", "null", "5", None])
+def test_a_config_that_lacks_a_part_is_not_that_of_a_run(run, compose, model):
+    settings = OmegaConf.to_container(OmegaConf.load(run.config))
+    del settings["model"]
+    rest = OmegaConf.to_yaml(OmegaConf.create(settings))
+    run.config.write_text(rest if model is None else f"{rest}model: {model}\n")
+    for read in (saved.load_whole, lambda run: resumed(run, compose)):
+        with pytest.raises(VitlabError, match="it has no settings of model"):
+            read(run)
+    run.config.write_text("")
+    with pytest.raises(VitlabError, match="it has no settings of data"):
+        saved.load_whole(run)
 
 
 def test_a_model_of_a_checkpoint_needs_no_weights_to_begin_with(compose):

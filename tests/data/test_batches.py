@@ -1,3 +1,5 @@
+import multiprocessing
+import signal
 from itertools import chain
 
 import numpy as np
@@ -119,3 +121,17 @@ def test_an_image_that_breaks_while_streaming_is_named(folder, num_workers):
     plan = Plan(np.arange(13), batch_size=4, seed=0, shuffle=False)
     with pytest.raises(OSError, match=rf"{files.paths[5].name} cannot be decoded"):
         list(StreamBatches(files, plan, CPU, Request(16, 3, 0, folder), num_workers).epoch(0))
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_killed_is_told_by_the_next_batch_and_by_nothing_before(folder):
+    files = ImageFolder(None).read(Request(16, 3, 0, folder))[0]["train"]
+    plan = Plan(np.arange(13), batch_size=2, seed=0, shuffle=False)
+    epoch = StreamBatches(files, plan, CPU, Request(16, 3, 0, folder), num_workers=1).epoch(0)
+    next(epoch)
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    worker.join()
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+    with pytest.raises(OSError, match=r"a process that reads images was killed.*data\.num_workers"):
+        list(epoch)

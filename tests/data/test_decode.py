@@ -1,6 +1,8 @@
+import os
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from vitlab.data.decode import decode
 
@@ -82,3 +84,40 @@ def test_a_bomb_is_not_unpacked(save, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="decompression bomb"):
         decode(path, 8, 1)
+
+
+def test_a_damaged_file_of_any_format_is_named_in_one_line(save, rng):
+    path = save(Image.fromarray(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)), "image.avif")
+    content = path.read_bytes()
+    pixels = content.index(b"mdat") + len(b"mdat")
+    path.write_bytes(content[:pixels] + bytes(len(content) - pixels))
+    with pytest.raises(ValueError, match=r"image\.avif cannot be decoded as an image \(.+\)$"):
+        decode(path, 8, 3)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+# Its size (8 x 8, one layer), a compression that is left to another format, and the EPS where that should lie.
+IPTC = b"".join(
+    b"\x1c" + tag + len(value).to_bytes(2, "big") + value
+    for tag, value in [
+        (b"\x03\x3c", b"\x01\x00"),
+        (b"\x03\x14", b"\x08"),
+        (b"\x03\x1e", b"\x08"),
+        (b"\x03\x78", b"\x05"),
+        (b"\x08\x0a", EPS),
+    ]
+)
+
+
+@pytest.mark.parametrize("content", [EPS, IPTC], ids=["EPS", "EPS in IPTC"])
+def test_no_image_starts_a_program(tmp_path, monkeypatch, content):
+    gs = tmp_path / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for once only
+    path = tmp_path / "y.png"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"y\.png cannot be decoded"):
+        decode(path, 8, 3)
+    assert not (tmp_path / "started").exists()

@@ -1,6 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vitlab.data.digits import Digits
 from vitlab.data.image_data import ImageData
@@ -72,6 +75,29 @@ def test_a_changed_image_changes_the_hash(write_folder):
         after = folder(root, memory_limit_mb=limit).hashes()
         path.write_bytes(kept)
         assert [name for name in before if before[name] != after[name]] == ["images/train"]
+
+
+@pytest.mark.parametrize(("limit", "seen"), [(2048, True), (0, False)])
+def test_of_streamed_images_a_change_that_leaves_the_size_is_seen_in_256_of_them(write_folder, limit, seen):
+    root = write_folder({"train": {"a": 150, "b": 150}}, size=8)
+    before = folder(root, memory_limit_mb=limit).hashes()
+    unseen = min(set(range(300)) - set(np.linspace(0, 299, 256, dtype=np.int64).tolist()))
+    for number, expected in ((0, True), (299, True), (unseen, seen)):
+        path = root / "train" / "ab"[number // 150] / f"{number % 150:03}.png"
+        kept = path.read_bytes()
+        Image.fromarray(np.full((8, 8, 3), 77, np.uint8)).save(path)
+        changed = path.read_bytes().ljust(len(kept), b"\0")  # what follows the end of a PNG is no part of it
+        assert len(changed) == len(kept)
+        path.write_bytes(changed)
+        after = folder(root, memory_limit_mb=limit).hashes()
+        path.write_bytes(kept)
+        assert (before != after) is expected
+
+
+def test_a_copy_of_the_images_has_the_same_hash(write_folder, tmp_path):
+    root = write_folder({"train": {"a": 12, "b": 12}}, size=8)
+    copy = shutil.copytree(root, tmp_path / "elsewhere", copy_function=shutil.copyfile)  # and not their times
+    assert folder(copy, memory_limit_mb=0).hashes() == folder(root, memory_limit_mb=0).hashes()
 
 
 def test_selecting_on_test_makes_val_the_test_split():

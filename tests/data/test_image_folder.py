@@ -56,6 +56,7 @@ def test_what_does_not_fit_into_memory_is_left_in_its_files(read, write_folder):
 def test_files_that_are_no_images_by_their_ending_are_passed_over(read, write_folder):
     root = write_folder(WHOLE)
     (root / "train" / "cat" / "notes.txt").write_text("not an image")
+    (root / "train" / "cat" / "drawing.EPS").write_text("a program for Ghostscript")
     (root / "train" / ".thumbnails").mkdir()
     assert len(read(root)[0]["train"].labels) == 7
 

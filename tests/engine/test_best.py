@@ -1,3 +1,7 @@
+import math
+
+import pytest
+
 from vitlab.engine.best import Best
 
 
@@ -16,3 +20,8 @@ def test_of_equals_the_latest_is_kept_and_patience_goes_on_counting():
 
 def test_a_better_one_is_kept_and_patience_begins_anew():
     assert Best(0.5, 1.0, 5, 3).after(0.6, 1.2, 9) == Best(0.6, 1.2, 9, risen_at=9)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_never_the_best(loss):
+    assert Best().after(0.9, loss, 5) == Best()

@@ -121,6 +121,28 @@ def test_a_file_of_another_kind_is_named(tmp_path):
         read(tmp_path / "missing.pt")
 
 
+@pytest.mark.parametrize("wrong", [{"model": 1}, {"ema": 5}, {"ema": {"model": [1]}}, {"ema": {}}, {"step": "3"}])
+def test_a_checkpoint_whose_parts_are_of_another_kind_is_none(tmp_path, wrong):
+    sealed(tmp_path / LAST, lambda file: torch.save({**state(1), **wrong}, file))
+    with pytest.raises(VitlabError, match="is not a checkpoint of vitlab"):
+        read(tmp_path / LAST)
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02a.", b"\x80\x02}b.", b"\x80\x02K\x01K\x02s.", b"\x80\x02)R."])
+def test_bytes_that_only_look_like_a_pickle_fall_back_to_best(checkpoints, content):
+    checkpoints.save(BEST, state(3))
+    sealed(checkpoints.folder / LAST, lambda file: file.write(content))
+    said = []
+    assert checkpoints.load_latest(said.append)["step"] == 3
+    assert "last.pt cannot be read" in said[0]
+
+
+@pytest.mark.parametrize("weight", [7, "in a file", torch.eye(2, 3).to_sparse()], ids=["number", "word", "sparse"])
+def test_a_weight_that_is_not_a_tensor_is_named(tmp_path, weight):
+    with pytest.raises(VitlabError, match="weight is not a tensor"):
+        load_weights(nn.Linear(3, 2, bias=False), {"weight": weight}, tmp_path / LAST)
+
+
 def test_weights_of_another_architecture_are_told_apart(tmp_path):
     with pytest.raises(VitlabError, match="another architecture") as caught:
         load_weights(nn.Linear(3, 2), {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}, tmp_path / LAST)

@@ -104,6 +104,14 @@ def test_the_files_of_before_go_only_when_the_new_ones_are_saved(cut, tmp_path):
         refuse_damaged_shards(first, tmp_path)
 
 
+def test_a_folder_with_a_like_name_is_left_alone(cut, tmp_path):
+    (tmp_path / "last.shards-old").mkdir()
+    state = write_shards(state_of(cut(torch.ones(4))), tmp_path, ALONE)
+    assert state["shards"]["folder"] == "last.shards-1"
+    forget_other_shards(state, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("last*")) == ["last.shards-1", "last.shards-old"]
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "more"])
 def test_damaged_shards_are_seen_and_the_best_checkpoint_is_used(cut, tmp_path, damage):

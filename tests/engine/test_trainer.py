@@ -189,7 +189,7 @@ def test_nothing_in_a_step_waits_for_the_device(make_trainer):
 
 
 @pytest.mark.parametrize("after", [2, 5])
-def test_a_loss_that_is_not_finite_ends_the_run_with_step_rate_and_last_good_checkpoint(make_trainer, after):
+def test_a_loss_that_is_not_finite_ends_the_run_with_step_rate_and_last_checkpoint(make_trainer, after):
     trainer = make_trainer(save_every="4 steps")
 
     def exploding(model, images, targets):
@@ -218,6 +218,17 @@ def with_a_bad_step(make_trainer, at, folder="run", **settings):
 
     trainer.parts.objective = exploding
     return trainer
+
+
+def test_without_any_finite_validation_there_is_nothing_to_test(make_trainer):
+    trainer = make_trainer(max_steps=1)
+    trainer.optimizer.param_groups[0]["initial_lr"] = 1e30  # the loss of the only step is finite, what it leaves not
+    tracker = trained(trainer)
+    assert not math.isfinite(tracker.columns("val/loss")[-1])
+    assert not (trainer.parts.checkpoints.folder / BEST).exists()
+    assert trainer.figures()["val_accuracy"] is None
+    with pytest.raises(VitlabError, match="the loss was finite in no validation"):
+        trainer.test()
 
 
 def test_a_bad_step_is_left_out_with_its_reason_and_the_others_count(make_trainer):

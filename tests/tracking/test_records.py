@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.tracking.records import Records
+from vitlab.errors import VitlabError
+from vitlab.tracking.records import Records, rows_of
 
 
 def row(step, **figures):
@@ -83,6 +84,15 @@ def test_rows_come_back_as_they_were(tmp_path_factory, rows, kept):
     assert records.rows() == logged
     records.truncate(kept)
     assert records.rows() == logged[:kept]
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"val/loss": 1.0}', '{"step": "1"}', "[" * 100_000])
+def test_a_line_that_is_no_row_is_named_by_its_number(tmp_path, line):
+    Records(tmp_path).log(row(1))
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(VitlabError, match=r"metrics\.jsonl, line 2, is no row of figures"):
+        rows_of(tmp_path)
 
 
 def test_the_table_has_every_column_and_the_position_first(tmp_path):

@@ -70,7 +70,7 @@ def load(folders: Sequence[Path]) -> Loaded:
     for path in dict.fromkeys(path for folder in folders for path in _run_folders(folder)):
         try:
             run = _read(RunFolder(path))
-        except (VitlabError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (VitlabError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             left_out.append((path.name, f"cannot be read: {error}"))
             continue
         status = RunFolder(path).status()

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vitlab.config.compose import plain, resolved
@@ -18,6 +20,7 @@ _FREE = ("data.root", "data.num_workers", "trainer.device", "trainer.parallel", 
 _HARMLESS_TO_W_AND_B = ("x_disable_stats", "x_stats_sampling_interval", "console", "silent", "quiet")
 _ASKS = re.compile(r"\$\{.*:", re.DOTALL)  # of a resolver, for what is in the environment say
 
+_PARTS = ("data", "augment", "model", "objective", "optimizer", "scheduler", "trainer")
 _OF_THE_USER = ("allow_targets", "allow_changed_data")  # what is allowed is said by who runs, not by a folder
 
 
@@ -35,18 +38,41 @@ def load(run: RunFolder) -> DictConfig:
         VitlabError: the file cannot be read as a config.
     """
     try:
-        settings = OmegaConf.load(run.config)
+        settings = _read(run.config)
+        if isinstance(settings, DictConfig):
+            return resolved(OmegaConf.create(_harmless(forgotten(plain(settings)))))
     except Exception as error:
         raise VitlabError(f"{run.config} cannot be read as a config: {first_line(error)}") from error
-    if not isinstance(settings, DictConfig):
-        raise VitlabError(f"{run.config} is not the config of a run")
-    values = forgotten(plain(settings))
+    raise VitlabError(f"{run.config} is not the config of a run")
+
+
+def load_whole(run: RunFolder) -> DictConfig:
+    """The config of ``run``, from which all its parts can be built.
+
+    Raises:
+        VitlabError: the file cannot be read as a config, or lacks the settings of a part.
+    """
+    settings = load(run)
+    for part in _PARTS:
+        if not isinstance(settings.get(part), DictConfig):
+            raise VitlabError(f"{run.config} is not the config of a run: it has no settings of {part}")
+    return settings
+
+
+def _read(path: Path) -> Any:
+    """What OmegaConf makes of the file ``path``, which must be as large as it looks."""
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(path.read_text())):
+        raise ValueError("it has an alias (*), which vitlab never writes")
+    return OmegaConf.load(path)
+
+
+def _harmless(values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` of a folder, which may be a stranger's, without what must not be asked for."""
     if asking := next((text for text in _texts(values) if _ASKS.search(text)), None):
-        raise VitlabError(f"{run.config} asks for {asking}, and the config of a run holds nothing but values")
+        raise ValueError(f"it asks for {asking[:60]}, and the config of a run holds nothing but values")
     if isinstance(values.get("tracker"), dict) and isinstance(asked := values["tracker"].get("settings"), dict):
         values["tracker"]["settings"] = {key: asked[key] for key in _HARMLESS_TO_W_AND_B if key in asked}
-    remembered: DictConfig = OmegaConf.create(values)
-    return remembered
+    return values
 
 
 def _texts(plain: Any) -> Iterator[str]:
@@ -75,7 +101,7 @@ def load_overrides(run: RunFolder) -> list[str]:
     if not run.overrides.is_file():
         return []
     try:
-        overrides = plain(OmegaConf.load(run.overrides))
+        overrides = plain(_read(run.overrides))
     except Exception as error:
         raise VitlabError(f"{run.overrides} cannot be read: {first_line(error)}") from error
     if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
@@ -97,7 +123,7 @@ def load_to_resume(run: RunFolder, cfg: DictConfig, overrides: list[str]) -> Dic
     if run.status() == "done":
         hint = f"python -m vitlab.evaluate run={run.path} shows its figures"
         raise VitlabError(f"resume={run.path}: this run is done; {hint}")
-    settings = load(run)
+    settings = load_whole(run)
     typed_then = load_overrides(run)
     now = resolved(cfg)
     for key in _OF_THE_USER:

@@ -4,6 +4,8 @@ Shapes: N images, B batch, C channels, H x W pixels.
 """
 
 import errno
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitlab.data.decode import decode
 from vitlab.data.source import Files, Pixels, Request
+from vitlab.errors import first_line
 
 _ORDER = 0  # a stream of random numbers of its own, apart from the augmentation
 
@@ -153,7 +156,7 @@ class StreamBatches:
         """Images uint8 [B, C, H, W] and labels int64 [B] on the device, from batch ``start`` on.
 
         Raises:
-            OSError: an image cannot be decoded; it is named.
+            OSError: an image cannot be decoded, and is named; or a worker was killed.
         """
         loader = DataLoader(
             self.dataset,
@@ -162,10 +165,24 @@ class StreamBatches:
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
-        for images, labels, problem in loader:
+        for images, labels, problem in _decoded_by(loader):
             if problem:
                 raise OSError(errno.EIO, problem)
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+def _decoded_by(loader: DataLoader[tuple[Tensor, Tensor, str]]) -> Iterator[tuple[Tensor, Tensor, str]]:
+    """What ``loader`` gives; of a worker that was killed it tells here, and nowhere else."""
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        batches = iter(loader)
+        if threading.current_thread() is threading.main_thread():
+            # torch's handler would raise in the middle of whatever the process does then, the writing of a file say.
+            signal.signal(signal.SIGCHLD, before)
+        yield from batches
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        why = f"a process that reads images was killed ({first_line(error)}), likely because memory ran out"
+        raise OSError(errno.ENOMEM, f"{why}; try a smaller data.num_workers") from error
 
 
 class _Decoded(Dataset[tuple[Tensor, Tensor, str]]):

@@ -5,8 +5,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from vitlab.errors import first_line
+
 _MODES = {1: "L", 3: "RGB"}
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # grey of more than 8 bits
+RUN_PROGRAMS = ("EPS", "IPTC")  # Pillow gives the first to Ghostscript, and looks for it inside the second
+
+
+def readable() -> list[str]:
+    """The formats that are decoded, as Pillow names them: not those whose files could start a program."""
+    Image.init()
+    return [name for name in Image.OPEN if name not in RUN_PROGRAMS]
 
 
 def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
@@ -16,7 +25,7 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
     transparency is laid over black.
 
     Args:
-        path: any format that Pillow reads.
+        path: any format that Pillow reads without another program.
         image_size: height and width of the square, in pixels.
         channels: 1 for grey, 3 for colour.
 
@@ -28,7 +37,7 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
             grey; it is named.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=readable()) as file:
             image: Image.Image = ImageOps.exif_transpose(file)
             if image.mode in _DEEP:
                 image = _eight_bits(image)
@@ -39,8 +48,8 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
             if image.size != (image_size, image_size):
                 image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
             array = np.asarray(image)  # [H, W] or [H, W, C]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be decoded as an image ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # each format of Pillow raises what it likes
+        raise ValueError(f"{path} cannot be decoded as an image ({first_line(error)})") from error
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 

@@ -13,6 +13,8 @@ from vitlab.data.source import Files, Pixels, Request, Source
 from vitlab.data.spec import Spec
 from vitlab.data.splits import carve, digest
 
+_READ_WHOLE = 256  # streamed files whose content tells whether they have changed: a second of reading, at most
+
 
 class ImageData:
     """Images and labels in the splits ``train``, ``val`` and ``test``.
@@ -126,6 +128,7 @@ class ImageData:
 
 
 def _digest_of(store: Pixels | Files) -> str:
+    """SHA-256 of pixels and labels; of files those of name, size and label of all, and of the content of some."""
     if isinstance(store, Pixels):
         return digest(store.images.numpy(), store.labels.numpy())
     listing = bytearray()
@@ -134,4 +137,6 @@ def _digest_of(store: Pixels | Files) -> str:
         name = "/".join(relative.split(os.sep)[-2:])  # noqa: PTH206 -- for millions
         size = os.stat(os.path.join(store.paths.root, relative)).st_size  # noqa: PTH116, PTH118 -- for millions
         listing += f"\n{name} {size}".encode(errors="surrogateescape")
-    return digest(np.frombuffer(listing[1:], np.uint8), store.labels.numpy())
+    some = np.linspace(0, len(store.paths) - 1, min(len(store.paths), _READ_WHOLE), dtype=np.int64)
+    contents = (np.frombuffer(store.paths[number].read_bytes(), np.uint8) for number in some)
+    return digest(np.frombuffer(listing[1:], np.uint8), store.labels.numpy(), *contents)

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from vitlab.data.decode import decode
+from vitlab.data.decode import RUN_PROGRAMS, decode
 from vitlab.data.paths import Paths
 from vitlab.data.source import Files, Pixels, Request
 
@@ -108,7 +108,7 @@ def _list(folder: Path, names: tuple[str, ...]) -> Files:
 
 def _images_below(folder: Path, name: str) -> Iterator[str]:
     """From ``folder`` on, every file in its folder ``name`` and in those inside that Pillow may read."""
-    endings = tuple(Image.registered_extensions())
+    endings = tuple(ending for ending, form in Image.registered_extensions().items() if form not in RUN_PROGRAMS)
     above = len(str(folder / "x")) - 1
     for inside, _, files in os.walk(folder / name):
         for file in files:

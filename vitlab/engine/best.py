@@ -1,5 +1,6 @@
 """The validation that a run is judged by."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,7 +22,7 @@ class Best:
     risen_at: int = 0
 
     def after(self, accuracy: float, loss: float, step: int) -> Self:
-        """The best once the validation of ``step`` is known; itself if that was worse."""
-        if accuracy < self.accuracy:
+        """The best once the validation of ``step`` is known; itself if that was worse, or its loss not finite."""
+        if accuracy < self.accuracy or not math.isfinite(loss):
             return self
         return type(self)(accuracy, loss, step, risen_at=step if accuracy > self.accuracy else self.risen_at)

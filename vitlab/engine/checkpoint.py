@@ -1,7 +1,6 @@
 """Checkpoints: tensors and plain values only, written whole or not at all, sealed, read without running any code."""
 
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from vitlab.engine.shards import like, refuse_damaged_shards
 from vitlab.errors import VitlabError, first_line
 
 LAST, BEST = "last.pt", "best.pt"
-_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
 
 
 class Checkpoints:
@@ -81,12 +79,23 @@ def read(path: Path) -> dict[str, Any]:
     try:
         refuse_damaged(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or not {"step", "model", "ema"} <= state.keys():
+        if not _is_ours(state):
             raise VitlabError(f"{path} is not a checkpoint of vitlab")
         refuse_damaged_shards(state, path.parent)
-    except _UNREADABLE as error:
+    except VitlabError:
+        raise
+    except Exception as error:  # of bytes that are no pickle torch raises what they happen to lead to
         raise VitlabError(f"{path} cannot be read as a checkpoint ({first_line(error)})") from error
     return state
+
+
+def _is_ours(state: Any) -> bool:
+    """Whether it holds a step and weights, whatever these are like."""
+    if not isinstance(state, dict) or not {"step", "model", "ema"} <= state.keys():
+        return False
+    averaged = state["ema"] if state["ema"] is not None else {"model": {}}
+    has_averaged = isinstance(averaged, dict) and isinstance(averaged.get("model"), dict)
+    return has_averaged and isinstance(state["model"], dict) and isinstance(state["step"], int)
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Any], path: Path) -> None:
@@ -98,11 +107,11 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Any], path: Path) -
     own = module.state_dict()
     wrong = [f"{k} is missing" for k in own.keys() - weights.keys()]
     wrong += [f"{k} is not in this model" for k in weights.keys() - own.keys()]
-    wrong += [
-        f"{k} is {_shape(weights[k])} and not {_shape(own[k])}"
-        for k in own.keys() & weights.keys()
-        if own[k].shape != weights[k].shape
-    ]
+    for k in own.keys() & weights.keys():
+        if not isinstance(weights[k], torch.Tensor) or weights[k].layout != torch.strided:
+            wrong.append(f"{k} is not a tensor")
+        elif own[k].shape != weights[k].shape:
+            wrong.append(f"{k} is {_shape(weights[k])} and not {_shape(own[k])}")
     if wrong:
         shown = "; ".join(sorted(wrong)[:4]) + (f"; and {len(wrong) - 4} more" if len(wrong) > 4 else "")
         raise VitlabError(f"{path} holds weights of another architecture: {shown}")

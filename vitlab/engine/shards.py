@@ -5,6 +5,7 @@ runs whatever code a stranger put into it.
 """
 
 import hashlib
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -117,13 +118,18 @@ def write_shards(state: dict[str, Any], folder: Path, world: World) -> dict[str,
 
 
 def _new_folder(folder: Path) -> str:
-    numbers = [int(path.name.rpartition("-")[2]) for path in folder.glob(_FOLDER.format("*"))]
-    return _FOLDER.format(max(numbers, default=0) + 1)
+    return _FOLDER.format(max(_numbered(folder), default=0) + 1)
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """The folders of shards in ``folder`` by their number; what only has a like name is the user's own."""
+    found = {path.name.rpartition("-")[2]: path for path in folder.glob(_FOLDER.format("*"))}
+    return {int(number): path for number, path in found.items() if re.fullmatch("[0-9]+", number)}
 
 
 def forget_other_shards(state: dict[str, Any], folder: Path) -> None:
     """Remove all files of shards in ``folder`` but those of ``state``, which is saved."""
-    for path in folder.glob(_FOLDER.format("*")):
+    for path in _numbered(folder).values():
         if path.name != state.get("shards", {}).get("folder"):
             shutil.rmtree(path, ignore_errors=True)
 

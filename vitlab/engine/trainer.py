@@ -192,8 +192,14 @@ class Trainer:
         """Evaluate the best weights on the test split. Call it once, at the end: it leaves them in the model.
 
         Raises:
+            VitlabError: no validation had a finite loss.
             Interrupted: a signal asked for a stop.
         """
+        if self.best.step == 0:
+            hint = "a smaller optimizer.lr or trainer.clip_norm=1.0 may help"
+            raise VitlabError(
+                f"the loss was finite in no validation, so that there are no best weights to test; {hint}"
+            )
         path = self.parts.checkpoints.folder / BEST
         load_weights(self.model, weights_to_evaluate(read(path)), path)
         evaluation = self._evaluate(self.model, self.test_batches)
@@ -334,7 +340,7 @@ class Trainer:
         saved = f"{folder / LAST} (step {self.saved_step})" if self.saved_step is not None else "none yet"
         return VitlabError(
             f"the loss or its gradient stopped being finite at step {step} (learning rate {lr:.3g}, epoch "
-            f"{step / self.length.steps_per_epoch:.2f}); the last good checkpoint is {saved}; {more}"
+            f"{step / self.length.steps_per_epoch:.2f}); the last checkpoint before it is {saved}; {more}"
         )
 
     def _log(self) -> None:

@@ -94,9 +94,9 @@ def rows_of(folder: Path) -> list[Row]:
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
-        if not isinstance(row, dict):
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int | float):
             raise VitlabError(f"{path}, line {number}, is no row of figures")
         rows.append(row)
     return rows
