@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitlab.data.decode import decode
 from vitlab.data.source import Files, Pixels, Request
-from vitlab.errors import first_line
 
 _ORDER = 0  # a stream of random numbers of its own, apart from the augmentation
 
@@ -181,7 +180,7 @@ def _decoded_by(loader: DataLoader[tuple[Tensor, Tensor, str]]) -> Iterator[tupl
             signal.signal(signal.SIGCHLD, before)
         yield from batches
     except (RuntimeError, ConnectionError, EOFError) as error:
-        why = f"a process that reads images was killed ({first_line(error)}), likely because memory ran out"
+        why = f"a process that reads images was killed ({' '.join(str(error).split())}), likely because memory ran out"
         raise OSError(errno.ENOMEM, f"{why}; try a smaller data.num_workers") from error
 
 

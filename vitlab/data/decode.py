@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from vitlab.errors import first_line
 
 _MODES = {1: "L", 3: "RGB"}
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # grey of more than 8 bits
@@ -49,7 +48,8 @@ def decode(path: Path, image_size: int, channels: int) -> np.ndarray:
                 image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
             array = np.asarray(image)  # [H, W] or [H, W, C]
     except Exception as error:  # each format of Pillow raises what it likes
-        raise ValueError(f"{path} cannot be decoded as an image ({first_line(error)})") from error
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path} cannot be decoded as an image ({why})") from error
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
