@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-
 _MODES = {1: "L", 3: "RGB"}
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # grey of more than 8 bits
 RUN_PROGRAMS = ("EPS", "IPTC")  # Pillow gives the first to Ghostscript, and looks for it inside the second
