@@ -113,8 +113,8 @@ def _heads(figures: Mapping[str, list[float]], when: When) -> Iterator[tuple[str
     subject = f"head {named[0]} gives" if len(named) == 1 else f"heads {', '.join(named[:3])}{more} give"
     yield (
         "dead_heads",
-        f"{subject} its tokens next to nothing, as if it were not there; try fewer model.num_heads, a smaller "
-        "optimizer.weight_decay or a smaller optimizer.lr".replace("its tokens", "the tokens"),
+        f"{subject} the tokens next to nothing, as if it were not there; try fewer model.num_heads, a smaller "
+        "optimizer.weight_decay or a smaller optimizer.lr",
     )
 
 
