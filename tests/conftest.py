@@ -8,6 +8,7 @@ import sys
 import hydra
 import pytest
 import torch
+import warm
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 
@@ -49,13 +50,24 @@ def command(tmp_path):
     """``command("train", "model.depth=1", ...)``: a command in a process of its own, in an empty folder."""
 
     def run(name, *arguments, cwd=tmp_path, env=None, timeout=300):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+        return warm.run(f"vitlab.{name}", arguments, cwd, environment, timeout)
+
+    return run
+
+
+@pytest.fixture
+def cold_command(tmp_path):
+    """The same in an interpreter of its own, for tests of what one imports."""
+
+    def run(name, *arguments, env=None):
         return subprocess.run(
             [sys.executable, "-m", f"vitlab.{name}", *arguments],
-            cwd=cwd,
+            cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=300,
             stdin=subprocess.DEVNULL,
         )
 

@@ -149,8 +149,8 @@ def test_what_cannot_be_compared_is_one_message(command, arguments, code, messag
     assert "Traceback" not in done.stderr
 
 
-def test_help_is_there_without_torch(command):
-    done = command("compare", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+def test_help_is_there_without_torch(cold_command):
+    done = cold_command("compare", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.returncode == 0
     assert "--diff" in done.stdout
     assert not re.search(r"\| +(torch|matplotlib|plotly)$", done.stderr, re.M)

@@ -68,8 +68,8 @@ def test_classes_that_only_a_folder_knows_are_assumed_and_said(command):
     assert "10 are assumed here" in done.stdout
 
 
-def test_a_screen_without_the_letters_gets_marks_in_their_place(command):
-    done = command("explain", "model.depth=1", env={"PYTHONIOENCODING": "ascii"})
+def test_a_screen_without_the_letters_gets_marks_in_their_place(cold_command):
+    done = cold_command("explain", "model.depth=1", env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert "softmax(QK? / ?d?) V" in done.stdout
 
@@ -102,8 +102,8 @@ def test_what_cannot_be_shown_is_one_message(command, tmp_path, arguments, code,
     assert not list(tmp_path.iterdir())
 
 
-def test_help_imports_no_torch_and_names_the_formats(command):
-    done = command("explain", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
+def test_help_imports_no_torch_and_names_the_formats(cold_command):
+    done = cold_command("explain", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.returncode == 0
     assert "--format html" in done.stdout
     assert not re.search(r"\| +torch$", done.stderr, re.M)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from timm.data.auto_augment import solarize_add
 from torchvision.transforms import functional as reference
 
 from vitlab.augment import ops
@@ -51,6 +52,7 @@ COLOURS = {
     "contrast": (ops.contrast, STRENGTHS, lambda i, s: reference.adjust_contrast(i, 1 + s)),
     "sharpness": (ops.sharpness, STRENGTHS, lambda i, s: reference.adjust_sharpness(i, 1 + s)),
     "solarize": (ops.solarize, STRENGTHS.abs(), lambda i, s: reference.solarize(i, s)),
+    "invert": (ops.invert, STRENGTHS, lambda i, s: reference.invert(i)),
     "auto_contrast": (ops.auto_contrast, STRENGTHS, lambda i, s: reference.autocontrast(i)),
     "identity": (ops.identity, STRENGTHS, lambda i, s: i),
 }
@@ -88,3 +90,12 @@ def test_a_blank_image_stays_as_it_is():
     blank = torch.full((2, 3, 8, 8), 0.4)
     for op in (ops.auto_contrast, ops.equalize):
         assert torch.allclose(op(blank, torch.zeros(2)), blank)
+
+
+def test_solarize_add_is_timm_s():
+    batch, added = images(), torch.tensor([0, 10, 40, 80, 109, 110])
+    expected = []
+    for image, value in zip(batch, added.tolist(), strict=True):
+        theirs = solarize_add(reference.to_pil_image(image), value)
+        expected.append(reference.to_tensor(theirs))
+    assert torch.allclose(ops.solarize_add(batch, added / 255), torch.stack(expected), atol=1e-6)

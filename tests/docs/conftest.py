@@ -30,7 +30,7 @@ class Teacher(nn.Sequential):
 def environment(tmp_path_factory):
     """No accounts, no network, one thread each."""
     home = tmp_path_factory.mktemp("home")
-    return {"HOME": str(home), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return {**os.environ, "HOME": str(home), "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +39,8 @@ def bench(tmp_path_factory, environment):
     made = tmp_path_factory.mktemp("bench")
 
     def train(*arguments):
-        code, said = warm.run("vitlab.train", [*TINY, *arguments], made, environment, 120)
-        assert code == 0, said
+        done = warm.run("vitlab.train", [*TINY, *arguments], made, environment, 120)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     train("trainer.max_steps=2", "hydra.run.dir=outputs/A")
     train("trainer.max_steps=2", "hydra.run.dir=outputs/B", "seed=1")
@@ -59,10 +59,12 @@ def bench(tmp_path_factory, environment):
 def _interrupt(made, environment):
     """A run that was stopped by a signal, as Ctrl-C does it."""
     length = ["trainer.max_steps=150", "trainer.validate_every=150 steps", "trainer.save_every=20 steps"]
-    forked = warm.start("vitlab.train", [*TINY, *length, "hydra.run.dir=interrupted"], made, environment)
+    arguments = [*TINY, *length, "hydra.run.dir=interrupted"]
+    said = made / "interrupted.txt"
+    forked = warm.start("vitlab.train", arguments, made, environment, said, said)
     end = time.monotonic() + 120
     while not (made / "interrupted/checkpoints/last.pt").exists():
-        assert time.monotonic() < end, (made / "console.txt").read_text()
+        assert time.monotonic() < end, said.read_text()
         time.sleep(0.05)
     os.kill(forked.pid, signal.SIGINT)
     forked.join(60)

@@ -58,10 +58,10 @@ def outcome(request, bench, environment, tmp_path_factory):
 def _run(folder: Path, line: Short, environment):
     if line.module is None:
         return 0, ""
-    code, said = warm.run(line.module, line.arguments, folder, environment, 240)
+    done = warm.run(line.module, line.arguments, folder, environment, 240)
     if line.leaves is not None:
         shutil.copytree(folder / "multirun/DATE/TIME", folder / line.leaves)
-    return code, said
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("page", "place", "words"), list(_lines()))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitlab.optim.muon import MuonAdamW
+from vitlab.optim.muon import Muon, MuonAdamW, orthogonalise
 from vitlab.optim.parameter_groups import parameter_groups
 
 
@@ -33,25 +33,62 @@ def trained(model, **settings):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-def test_it_equals_torch_s_muon_and_adamw_used_apart():
+@pytest.mark.parametrize("shape", [(12, 12), (24, 8), (8, 24)])
+def test_the_nearest_orthogonal_matrix_is_nearly_that_of_the_singular_value_decomposition(shape):
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    ours = orthogonalise(matrices, 5)
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    singular = torch.diagonal(left.mT @ ours @ right.mT, dim1=1, dim2=2)  # the same vectors, other values
+    assert torch.allclose(left @ torch.diag_embed(singular) @ right, ours, atol=1e-4)
+    assert singular.min() > 0.5
+    assert singular.max() < 1.3
+
+
+def test_matrices_of_one_shape_do_not_mix():
+    matrices = torch.randn(3, 6, 9, generator=torch.Generator().manual_seed(0))
+    together = orthogonalise(matrices, 5)
+    apart = torch.cat([orthogonalise(matrix[None], 5) for matrix in matrices])
+    assert torch.allclose(together, apart, atol=1e-6)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_it_is_torch_s_muon_but_for_the_precision_of_its_products(nesterov):
+    torch.manual_seed(0)
+    ours = [nn.Parameter(torch.randn(shape)) for shape in ((16, 16), (16, 16), (48, 16), (16, 64), (3, 3))]
+    theirs = copy.deepcopy(ours)
+    settings = {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.9, "nesterov": nesterov, "ns_steps": 5}
+    one, other = Muon(ours, **settings), torch.optim.Muon(theirs, **settings, adjust_lr_fn="match_rms_adamw")
+    begun = copy.deepcopy(ours)
+    for _ in range(4):
+        for a, b in zip(ours[:-1], theirs[:-1], strict=True):  # the last has no gradient
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        one.step()
+        other.step()
+    assert torch.equal(ours[-1], begun[-1])
+    for a, b, start in zip(ours[:-1], theirs[:-1], begun, strict=False):
+        assert (a - b).norm() < 0.02 * (b - start).norm()
+    for a, b in zip(ours[:-1], theirs[:-1], strict=True):
+        assert torch.allclose(one.state[a]["momentum_buffer"], other.state[b]["momentum_buffer"])
+
+
+def test_what_is_no_hidden_matrix_is_adamw_s():
     torch.manual_seed(0)
     model = Small()
-    ours = trained(model, weight_decay=0.1)
-    other = copy.deepcopy(model)
-    muon = torch.optim.Muon(
-        [other.blocks[0].weight], lr=0.01, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
+    other, optimizer = copy.deepcopy(model), MuonAdamW(parameter_groups(model), lr=0.01, weight_decay=0.1)
+    hidden = Muon([other.blocks[0].weight], lr=0.01, weight_decay=0.1)
     decayed, undecayed = [other.head.weight], [other.blocks[0].bias, other.head.bias]
     adamw = torch.optim.AdamW(
         [{"params": decayed}, {"params": undecayed, "weight_decay": 0}], lr=0.01, weight_decay=0.1
     )
     for seed in range(3):
+        step(model, optimizer, seed)
         x = torch.randn(8, 6, generator=torch.Generator().manual_seed(seed))
         other(x).square().sum().backward()
-        muon.step()
+        hidden.step()
         adamw.step()
         other.zero_grad()
-    assert torch.equal(ours, torch.cat([p.detach().flatten() for p in other.parameters()]))
+    assert all(torch.equal(other.state_dict()[name], value) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

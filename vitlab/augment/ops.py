@@ -103,6 +103,16 @@ def solarize(images: Tensor, strength: Tensor) -> Tensor:
     return torch.where(images >= strength[:, None, None, None], 1 - images, images)
 
 
+def solarize_add(images: Tensor, strength: Tensor) -> Tensor:
+    """Add ``strength`` (in 0..1) to the values in the darker half."""
+    return torch.where(images < 128 / 255, (images + strength[:, None, None, None]).clamp(max=1), images)
+
+
+def invert(images: Tensor, strength: Tensor) -> Tensor:
+    """Turn over all values; it has no strength."""
+    return 1 - images
+
+
 def auto_contrast(images: Tensor, strength: Tensor) -> Tensor:
     """Stretch each channel to 0..1; it has no strength."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)

@@ -4,35 +4,13 @@ Müller & Hutter 2021, "TrivialAugment: Tuning-free yet state-of-the-art data au
 Shapes: B batch, C channels, H x W pixels.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 from torch import Tensor
 
 from vitlab.augment import ops
-from vitlab.augment.draws import send
+from vitlab.augment.operation import Operation, apply_chosen
 
 _LEVELS = 31
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation and its strengths.
-
-    Args:
-        apply: maps images in 0..1 and strengths to images.
-        weakest, strongest: strength at the lowest and at the highest level.
-        signed: whether half of the draws go the other way.
-        whole: whether strengths are whole numbers.
-    """
-
-    apply: Callable[[Tensor, Tensor], Tensor]
-    weakest: float = 0.0
-    strongest: float = 0.0
-    signed: bool = False
-    whole: bool = False
 
 
 def wide_space(image_size: int) -> tuple[Operation, ...]:
@@ -77,18 +55,4 @@ class TrivialAugment:
         chosen = rng.integers(0, len(space), len(images))
         level = rng.integers(0, _LEVELS, len(images)) / (_LEVELS - 1) * self.strongest  # [B] in 0..1
         sign = rng.choice([-1.0, 1.0], len(images))
-        table = np.array([(o.weakest, o.strongest, o.signed, o.whole) for o in space])
-        weakest, strongest, signed, whole = table[chosen].T  # [B] each
-        strength = weakest + level * (strongest - weakest)
-        strength = np.where(signed > 0, strength * sign, strength)
-        strength = np.where(whole > 0, np.round(strength), strength)
-        # Sorted by operation, each has one run of images: two transfers serve all of them.
-        order = np.argsort(chosen, kind="stable")
-        sizes = np.bincount(chosen, minlength=len(space)).tolist()
-        groups = torch.split(send(order, images.device), sizes)
-        strengths = torch.split(send(strength[order], images.device), sizes)
-        out = torch.empty_like(images)
-        for operation, group, of_group in zip(space, groups, strengths, strict=True):
-            if len(group) > 0:
-                out[group] = operation.apply(images[group], of_group)
-        return out
+        return apply_chosen(space, images, chosen, level, sign)

@@ -1,17 +1,97 @@
 """Muon for the matrices inside the blocks, AdamW for the rest, behind the face of one optimizer."""
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial, chosen by Jordan et al. for its slope at zero
+
+
+def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
+    """Nearly the nearest orthogonal matrix of each, by Newton-Schulz iterations: singular values between 0.7 and 1.2.
+
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers". In bfloat16 on a GPU, where that is fast and exact
+    enough; a CPU has seldom a fast one, and gets float32.
+
+    Args:
+        matrices: [L, M, N], of one shape.
+        steps: iterations; 5 in the paper.
+
+    Returns:
+        [L, M, N] in that precision.
+    """
+    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x  # so that the products below are the small ones
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    a, b, c = _COEFFICIENTS
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """SGD with momentum, whose update of a matrix is replaced by its nearest orthogonal matrix.
+
+    Jordan et al. 2024; the update is scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM
+    training", section 2.2). It computes what ``torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`` computes, and takes
+    all matrices of one shape at once: a ViT has four shapes, however deep it is.
+
+    Args:
+        params: matrices, or groups of them.
+        lr: learning rate.
+        weight_decay: decay, in units of the learning rate.
+        momentum: of the average of gradients.
+        nesterov: whether the step looks ahead.
+        ns_steps: Newton-Schulz iterations.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_steps: int = 5,
+    ) -> None:
+        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
+        super().__init__(params, {**defaults, "ns_steps": ns_steps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update all matrices that have a gradient."""
+        for group in self.param_groups:
+            by_shape = defaultdict(list)
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    by_shape[matrix.shape].append(matrix)
+            for (rows, columns), matrices in by_shape.items():
+                updates = torch.stack([self._average(matrix, matrix.grad, group) for matrix in matrices])  # [L, M, N]
+                rate = 0.2 * math.sqrt(max(rows, columns)) * group["lr"]
+                for matrix, update in zip(matrices, orthogonalise(updates, group["ns_steps"]), strict=True):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                    matrix.add_(update, alpha=-rate)
+
+    def _average(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Of this gradient and those before it."""
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        return gradient.lerp(average, group["momentum"]) if group["nesterov"] else average
 
 
 class MuonAdamW:
-    """torch's Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers") beside torch's AdamW.
+    """``Muon`` beside torch's AdamW.
 
-    Muon replaces the momentum of a matrix by its nearest orthogonal matrix, found by ``ns_steps`` Newton-Schulz
-    iterations. It suits hidden matrices only; the patch embedding, the head, norms and biases go to AdamW. The
-    update is scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so that both share ``lr``.
+    Muon suits hidden matrices only; the patch embedding, the head, norms and biases go to AdamW. Its update is of the
+    size of AdamW's, so that both share ``lr``.
 
     Args:
         groups: parameter groups, of which the one named ``hidden_matrices`` goes to Muon.
@@ -42,15 +122,7 @@ class MuonAdamW:
         rest = [g for g in groups if g["name"] != "hidden_matrices"]
         if not matrices:
             raise ValueError("the model has no matrices inside its blocks for Muon; try optimizer=adamw")
-        self.muon = torch.optim.Muon(
-            matrices,
-            lr=lr,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            nesterov=nesterov,
-            ns_steps=ns_steps,
-            adjust_lr_fn="match_rms_adamw",
-        )
+        self.muon = Muon(matrices, lr, weight_decay, momentum, nesterov, ns_steps)
         self.adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]), eps=eps)
 
     @property
@@ -65,7 +137,7 @@ class MuonAdamW:
 
     def step(self) -> None:
         """Update all parameters once."""
-        self.muon.step()  # type: ignore[no-untyped-call]
+        self.muon.step()
         self.adamw.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
