@@ -12,7 +12,7 @@ from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, resolved
 from vitlab.config.rules import refuse_illegal
 from vitlab.errors import VitlabError
 
-DRAWS = 400
+DRAWS = 200
 GROUPS = ("patch_embed", "position", "attention", "mlp", "norm", "block", "pool", "init")
 OPTIONS = {group: sorted(p.stem for p in (conf_dir() / "model" / group).glob("[!_]*.yaml")) for group in GROUPS}
 SIZES = [(8, 1), (8, 2), (8, 2), (8, 4), (28, 4), (28, 7), (32, 4), (32, 4), (32, 8)]

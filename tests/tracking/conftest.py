@@ -15,6 +15,7 @@ def no_account_and_no_server(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """No key, and an address where nobody listens."""
+    _let_go_of_wandb()  # of earlier tests: WANDB_SERVICE would come back when the process that it names has ended
     home = tmp_path_factory.mktemp("home")
     for name in [name for name in os.environ if name.startswith(("WANDB_", "_WANDB", "NETRC"))]:
         monkeypatch.delenv(name)

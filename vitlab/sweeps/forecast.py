@@ -2,10 +2,12 @@
 
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
+from weakref import finalize
 
 import torch
 from omegaconf import DictConfig
@@ -86,18 +88,42 @@ def _memory_of_a_step(trainer: Trainer, images: Tensor, labels: Tensor) -> int:
         trainer.train_step(images, labels)
         return torch.cuda.max_memory_allocated(trainer.device)
     weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in trainer.model.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
+    kept = _Kept(set(weights))
+    with saved_tensors_hooks(kept.pack, lambda held: held.tensor):
         trainer.train_step(images, labels)
     copies = 2 + (trainer.ema is not None)  # weights, gradients, their average
-    return copies * sum(weights.values()) + sum(kept.values()) + _bytes(trainer.optimizer.state_dict())
+    return copies * sum(weights.values()) + kept.most + _bytes(trainer.optimizer.state_dict())
+
+
+class _Held:
+    """A tensor that a backward pass keeps, for as long as it does."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+class _Kept:
+    """How many bytes backward passes keep at once, and the most that it was; each storage counts once."""
+
+    def __init__(self, others: set[int]) -> None:
+        self.most = 0
+        self._others = others  # addresses of what is counted elsewhere
+        self._held: Counter[int] = Counter()
+        self._bytes = 0
+
+    def pack(self, tensor: Tensor) -> _Held:
+        storage, held = tensor.untyped_storage(), _Held(tensor)
+        address, size = storage.data_ptr(), storage.nbytes()
+        if address not in self._others:
+            self._bytes += 0 if self._held[address] else size
+            self._held[address] += 1
+            self.most = max(self.most, self._bytes)
+            finalize(held, self._release, address, size)
+        return held
+
+    def _release(self, address: int, size: int) -> None:
+        self._held[address] -= 1
+        self._bytes -= 0 if self._held[address] else size
 
 
 def _bytes(state: Any) -> int:
