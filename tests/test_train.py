@@ -31,7 +31,19 @@ EVERYTHING = (  # whatever draws random numbers or has a state
     "optimizer=muon",
     "trainer.batch_size=128",
 )
-EXPERIMENTS = {"seed_cifar10": 3_583_306, "cpu_cifar10": 174_850}  # and the parameters that they train
+# The parameters that each trains, and what makes a step of it short.
+EXPERIMENTS = {
+    "quickstart": (151_306, []),
+    "seed_cifar10": (3_583_306, []),
+    "cpu_cifar10": (174_850, []),
+    "modern_cifar10": (3_582_922, []),
+    "depthwise_cifar10": (3_598_282, []),
+    "stem_cifar10": (3_643_498, []),
+    "sprint_cifar10": (6_397_258, []),
+    "peak_cifar10": (9_577_226, []),
+    "finetune": (2_679_658, ["model=vit_tiny", "data=cifar10", "model.depth=6", "model.weights=WEIGHTS"]),
+    "vit_s16_imagenet": (1_921_546, ["data.num_classes=10", "model.depth=1", "data.memory_limit_mb=0"]),
+}
 
 
 def rows(folder):
@@ -342,23 +354,32 @@ def test_every_experiment_is_tried_below():
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_a_step(command, pictures, experiment):
+    parameters, settings = EXPERIMENTS[experiment]
     from_folder = [
         "data.source._target_=vitlab.data.image_folder.ImageFolder",
         "~data.source.name",
         "~data.source.download",
         f"data.root={pictures}",
     ]
-    short = ["trainer.max_steps=1", "tracker=none", "trainer.device=cpu"]
-    done = command("train", f"experiment={experiment}", *from_folder, *short)
+    short = ["trainer.max_steps=1", "trainer.batch_size=16", "tracker=none", "trainer.device=cpu"]
+    if "cifar10" in "".join([experiment, *settings]):
+        short += from_folder
+    elif experiment == "vit_s16_imagenet":
+        short += [f"data.root={pictures}", "scheduler.warmup=0 steps", "data.num_workers=0"]
+    if experiment == "finetune":
+        of_another = command("train", *settings[:-1], *short, "hydra.run.dir=other", "model.patch_size=8")
+        assert of_another.returncode == 0, of_another.stderr
+        settings = [*settings[:-1], "model.weights=other/checkpoints/best.pt", "model.allow_mismatch=true"]
+    done = command("train", f"experiment={experiment}", *settings, *short)
     assert done.returncode == 0, done.stderr
-    assert f"{EXPERIMENTS[experiment]:,} parameters" in done.stdout
+    assert f"{parameters:,} parameters" in done.stdout
 
 
-def test_the_default_run_reaches_its_accuracy(command, runs):
-    done = command("train", "tracker=none", timeout=500)
+def test_the_quickstart_reaches_its_accuracy(command, runs):
+    done = command("train", "experiment=quickstart", "tracker=none", timeout=500)
     assert done.returncode == 0, done.stderr
     (folder,) = runs()
-    assert summary(folder)["test_accuracy"] >= 0.97
+    assert summary(folder)["test_accuracy"] >= 0.98
 
 
 def test_a_built_wheel_works_in_another_folder(tmp_path, request):

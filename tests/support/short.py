@@ -92,6 +92,8 @@ def _train(arguments: list[str]) -> tuple[str, ...]:
         added.remove("trainer.max_steps=2")  # which the budget finds
     if any(argument == f"model={size}" for argument in kept for size in LARGE) and not _set(kept, "model.freeze"):
         added += [] if _set(kept, "model.depth") else ["model.depth=1"]
+    if "experiment=vit_s16_imagenet" in kept:
+        added += ["data.num_classes=10", "scheduler.warmup=0 steps", "model.depth=1"]
     if _set(kept, "model.weights"):
         added += ["model.allow_mismatch=true"]  # FILE stands for weights of any other model
     if "hydra/sweeper=optuna" in kept:  # thinks of its jobs as it goes, and has no plan
@@ -110,8 +112,8 @@ def _first(argument: str) -> str:
 
 
 def _stood_in(argument: str) -> list[str]:
-    if argument.startswith("experiment="):  # all are of CIFAR-10
-        return [argument, *STAND_INS["cifar10"]]
+    if argument.startswith("experiment="):
+        return [argument, *(STAND_INS["cifar10"] if argument.endswith("_cifar10") else ())]
     key, _, value = argument.partition("=")
     return STAND_INS.get(value, [argument]) if key == "data" else [argument]
 

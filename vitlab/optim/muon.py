@@ -102,6 +102,7 @@ class MuonAdamW:
         ns_steps: Newton-Schulz iterations.
         betas: of AdamW.
         eps: of AdamW.
+        fused: whether AdamW has one kernel for all its parameters.
 
     Raises:
         ValueError: no group is named ``hidden_matrices``: there is nothing for Muon to do.
@@ -117,13 +118,16 @@ class MuonAdamW:
         ns_steps: int = 5,
         betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
+        fused: bool = True,
     ) -> None:
         matrices = [g for g in groups if g["name"] == "hidden_matrices"]
         rest = [g for g in groups if g["name"] != "hidden_matrices"]
         if not matrices:
             raise ValueError("the model has no matrices inside its blocks for Muon; try optimizer=adamw")
         self.muon = Muon(matrices, lr, weight_decay, momentum, nesterov, ns_steps)
-        self.adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]), eps=eps)
+        self.adamw = torch.optim.AdamW(
+            rest, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]), eps=eps, fused=fused
+        )
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
