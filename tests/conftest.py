@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -81,6 +82,21 @@ QUICK = ("model.depth=1", "model.embed_dim=16", "model.num_heads=2", "tracker=no
 def quick():
     """Overrides that make a run a matter of a second."""
     return QUICK
+
+
+@pytest.fixture(scope="session")
+def _digits_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    arguments = [*QUICK, "trainer.epochs=3", "hydra.run.dir=run"]
+    done = warm.run("vitlab.train", arguments, folder, {**os.environ, "OMP_NUM_THREADS": "1"}, 300)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+@pytest.fixture
+def digits_run(_digits_run, tmp_path):
+    """A finished run of three epochs, trained once and copied into the folder ``run``."""
+    return shutil.copytree(_digits_run, tmp_path / "run")
 
 
 @pytest.fixture

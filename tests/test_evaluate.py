@@ -16,11 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run(command, quick, tmp_path):
+def run(digits_run):
     """A finished run, in the folder ``run``."""
-    done = command("train", *quick, "trainer.epochs=3", "hydra.run.dir=run")
-    assert done.returncode == 0, done.stderr
-    return tmp_path / "run"
+    return digits_run
 
 
 def test_from_anywhere_the_figures_are_those_of_the_run(run, command, tmp_path):

@@ -18,10 +18,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run(command, quick, tmp_path):
-    done = command("train", *quick, "trainer.epochs=3", "hydra.run.dir=run")
-    assert done.returncode == 0, done.stderr
-    return tmp_path / "run"
+def run(digits_run):
+    """A finished run, in the folder ``run``."""
+    return digits_run
 
 
 def test_the_table_holds_what_the_model_says(run, command, tmp_path):

@@ -5,6 +5,8 @@ import json
 import pytest
 from wandb_server import KEY, WandbServer
 
+from vitlab.sync import _Sent
+
 pytestmark = pytest.mark.slow
 
 SHORT = ("tracker=wandb", "trainer.max_steps=30", "trainer.log_every=1 step", "hydra.run.dir=run")
@@ -71,6 +73,19 @@ def test_parts_that_were_sent_offline_rolled_back_and_resumed_become_one_clean_r
     assert steps(server.runs[new]) == list(range(1, 21))
     assert server.runs[new].project == "clean"
     assert len(server.runs[old].history) == 30
+
+
+@pytest.mark.faults
+def test_the_id_of_before_is_told_even_if_the_first_attempt_was_killed(command, quick, tmp_path, server, online):
+    begun = command("train", *quick[:3], *SHORT, env=online)
+    assert begun.returncode == 0, begun.stderr
+    (old,) = server.runs
+    sent = _Sent(tmp_path / "run")
+    sent.begin()  # and no more: as if killed
+    assert (tmp_path / "run" / "wandb_id.txt").read_text() != old
+    done = command("sync", "run=run", env=online)
+    assert done.returncode == 0, done.stderr
+    assert f"what W&B had of it before is the run {old}, which can be deleted there" in done.stdout
 
 
 @pytest.mark.faults

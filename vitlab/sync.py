@@ -92,13 +92,15 @@ class _Sent:
         return self._content.get("rows") == rows
 
     def begin(self) -> str:
-        """From here on the run has a new id; the one it had, if it had one."""
-        before = self._id.read_text().strip() if self._id.exists() else ""
+        """From here on the run has a new id; the one it had, if it had one, also where this was begun and killed before."""
+        before = self._content.get("before", self._id.read_text().strip() if self._id.exists() else "")
+        write_json(self._note, {"before": before})
         self._id.write_text(secrets.token_hex(4))
-        return before
+        return str(before)
 
     def take_back(self, before: str) -> None:
         self._id.write_text(before) if before else self._id.unlink()
+        write_json(self._note, self._content) if self._content else self._note.unlink()
 
     def end(self, url: str, rows: int) -> None:
         write_json(self._note, {"url": url, "rows": rows})

@@ -37,6 +37,7 @@ def test_a_name_is_told_from_a_file(weights, named):
         lambda state: {"model": {"state_dict": state}},
         lambda state: {"step": 1, "model": {}, "ema": {"model": state, "n_averaged": torch.tensor(3)}},
         lambda state: {"step": 1, "model": state, "ema": None},
+        lambda state: {"step": 1, "model": state, "ema": 5},
         lambda state: {**state, "version": 2},
     ],
 )

@@ -111,7 +111,8 @@ def _read_torch(path: Path) -> Any:
 def _tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
     """The state dict in what a ``.pt`` file holds: by itself, wrapped, or in a checkpoint of vitlab."""
     if isinstance(loaded, dict) and {"step", "model", "ema"} <= loaded.keys():
-        loaded = loaded["ema"]["model"] if loaded["ema"] is not None else loaded["model"]  # what evaluate takes
+        average = loaded["ema"]  # what evaluate takes, if there is one
+        loaded = average["model"] if isinstance(average, dict) and "model" in average else loaded["model"]
     for _ in _WRAPPERS:
         if isinstance(loaded, dict) and not any(isinstance(value, Tensor) for value in loaded.values()):
             loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), dict)), loaded)
