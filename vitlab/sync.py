@@ -92,7 +92,7 @@ class _Sent:
         return self._content.get("rows") == rows
 
     def begin(self) -> str:
-        """From here on the run has a new id; the one it had, if it had one, also where this was begun and killed before."""
+        """Give the run a new id; the one it had, if any, also where this was begun and killed before."""
         before = self._content.get("before", self._id.read_text().strip() if self._id.exists() else "")
         write_json(self._note, {"before": before})
         self._id.write_text(secrets.token_hex(4))

@@ -160,7 +160,7 @@ def test_when_one_process_is_killed_the_others_end_in_seconds_and_say_why(torchr
 @pytest.mark.faults
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_torchrun_starts_it_again_from_its_last_checkpoint(torchrun, tmp_path, kind):
-    settings = [*EXACT, "trainer.max_steps=300", "trainer.save_every=1 step", f"trainer.parallel={kind}"]
+    settings = [*EXACT, "trainer.max_steps=100", "trainer.save_every=1 step", f"trainer.parallel={kind}"]
     process = torchrun(*settings, of_torchrun=["--max-restarts=2"])
     until = time.monotonic() + 120
     while not (folders := list(tmp_path.glob("outputs/*/*"))) and time.monotonic() < until:
@@ -173,7 +173,7 @@ def test_torchrun_starts_it_again_from_its_last_checkpoint(torchrun, tmp_path, k
     assert list(tmp_path.glob("outputs/*/*")) == folders
     assert summary(folders[0])["status"] == "done"
     steps = [row["step"] for row in rows(folders[0]) if "train/loss" in row]
-    assert steps == list(range(1, 301))
+    assert steps == list(range(1, 101))
 
 
 @pytest.mark.slow
