@@ -93,7 +93,7 @@ def _train(arguments: list[str]) -> tuple[str, ...]:
     if any(argument == f"model={size}" for argument in kept for size in LARGE) and not _set(kept, "model.freeze"):
         added += [] if _set(kept, "model.depth") else ["model.depth=1"]
     if "experiment=vit_s16_imagenet" in kept:
-        added += ["data.num_classes=10", "scheduler.warmup=0 steps", "model.depth=1"]
+        added += ["data.num_classes=10", "data.val_fraction=0.1", "scheduler.warmup=0 steps", "model.depth=1"]
     if _set(kept, "model.weights"):
         added += ["model.allow_mismatch=true"]  # FILE stands for weights of any other model
     if "hydra/sweeper=optuna" in kept:  # thinks of its jobs as it goes, and has no plan
