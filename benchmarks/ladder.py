@@ -8,11 +8,14 @@ training images (500 of each class), 2,000 others to choose the weights by, the 
 side as there are cores, with a thread each. What is typed goes to all runs. Minutes leave out what the first epoch
 takes longer than the second: compiling, as in speed runs.
 
-``ONLY=sprint_cifar10,peak_cifar10`` trains no others, ``SEEDS=5`` takes so many.
+``ONLY=sprint_cifar10,peak_cifar10`` trains no others, ``SEEDS=5`` takes so many. The tables are of all that is trained.
+Other words for the same recipes need another folder: move ``outputs/ladder`` away.
 """
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +30,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from benchmarks.side_by_side import machine, write
-from vitlab.comparison.statistics import Difference, difference, interval
+from vitlab.comparison.statistics import difference, interval
 from vitlab.config.compose import conf_dir, register_resolvers
 from vitlab.sweeps.forecast import forecast
 
@@ -35,69 +38,80 @@ FOLDER = Path("outputs/ladder")
 _SPLITS = {"train": slice(0, 500), "val": slice(500, 700)}  # images of each class
 _PASSES = 3  # forward passes that a training step costs
 
-_ALL = ("trainer.device=cpu", "trainer.epochs=12", "trainer.batch_size=64", "trainer.validate_every=1 epoch")
-_DEEP = ("model.embed_dim=96", "model.depth=4", "model.num_heads=3", "model.patch_size=8", *_ALL)
-_WIDE = ("model.embed_dim=160", "model.depth=2", "model.num_heads=5", "model.patch_size=8", *_ALL)
-_PEAK = ("model.embed_dim=96", "model.depth=4", "model.num_heads=3", "model.patch_size=4", *_ALL)
-_SHORT = ("trainer.ema_decay=0.98",)  # of fewer steps
-_LIGHT = (*_DEEP, "augment=light")
-
-_SPRINT = (*_WIDE, *_SHORT)
+_SMALL = ("trainer.device=cpu", "trainer.epochs=12", "trainer.batch_size=64", "trainer.validate_every=1 epoch")
+_DEEP = ("model.embed_dim=96", "model.depth=4", "model.num_heads=3", *_SMALL)
+_WIDE = ("model.embed_dim=160", "model.depth=2", "model.num_heads=5", "trainer.ema_decay=0.98", *_SMALL)
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One recipe of the ladder, or one that was tried and did not help.
+    """One recipe of the ladder, or one that was tried beside it.
 
     Args:
         experiment: its name.
         small: what makes it small enough for a CPU.
-        published: the figure that it answers, in percent, and whose it is.
-        but: what differs from the recipe, for one that was tried beside it.
+        but: what differs from the recipe, for one that was tried.
     """
 
     experiment: str
-    small: tuple[str, ...]
-    published: str = ""
+    small: tuple[str, ...] = ()
     but: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Of its folder and its row."""
+        """Of its row, and of its folder."""
         return " ".join((self.experiment, *self.but))
+
+    def runs(self) -> list[Path]:
+        """The folders of its finished runs."""
+        return [path for path in sorted(self.folder.glob("seed-*")) if _summary(path).get("status") == "done"]
+
+    @property
+    def folder(self) -> Path:
+        """Where its runs lie."""
+        return FOLDER / re.sub(r"[ /=]", "-", self.name)
 
 
 LADDER = (
-    Rung("seed_cifar10", _DEEP, "71.77 (its authors' log)"),
-    Rung("modern_cifar10", _LIGHT, "91.38 (ViT-Lite-7/4, 200 epochs)"),
-    Rung("depthwise_cifar10", _LIGHT, "94.72 (ViT-Ti at 224 px, 100 epochs)"),
-    Rung("stem_cifar10", _LIGHT, "93.83 (CCT-7/3x2, 200 epochs)"),
-    Rung("sprint_cifar10", _SPRINT, "93.37 (a stem and two blocks, 50 epochs)"),
-    Rung("peak_cifar10", (*_PEAK, *_SHORT, "augment=light"), "96.53 (CCT-7/3x1, 300 epochs)"),
+    Rung("seed_cifar10", ("model.patch_size=8", *_DEEP)),
+    Rung("modern_cifar10", ("model.patch_size=8", "augment=light", *_DEEP)),
+    Rung("depthwise_cifar10", ("model.patch_size=8", "augment=light", *_DEEP)),
+    Rung("stem_cifar10", ("model.patch_size=8", "augment=light", *_DEEP)),
+    Rung("sprint_cifar10", ("model.patch_size=8", *_WIDE)),
+    Rung("peak_cifar10", ("model.patch_size=4", "augment=light", "trainer.ema_decay=0.98", *_DEEP)),
 )
 TRIED = (
-    Rung("modern_cifar10", _DEEP, but=("augment=strong",)),
-    Rung("sprint_cifar10", _SPRINT, but=("optimizer=adamw", "optimizer.lr=1e-3")),
-    Rung("sprint_cifar10", _SPRINT, but=("model/position=none",)),
-    Rung("sprint_cifar10", _SPRINT, but=("model.attention.qk_norm=false",)),
+    Rung("sprint_cifar10", LADDER[4].small, ("optimizer=adamw", "optimizer.lr=1e-3")),
+    Rung("sprint_cifar10", LADDER[4].small, ("augment=strong",)),
+    Rung("sprint_cifar10", LADDER[4].small, ("model/position=none",)),
+    Rung("sprint_cifar10", LADDER[4].small, ("model.attention.qk_norm=false",)),
 )
+# What the small form leaves out; with a GPU it is the recipe itself.
+TRIED_SMALL = (Rung("modern_cifar10", LADDER[0].small, ("augment=strong",)),)
 
 
 def main() -> None:
-    """Measure, train what is not trained yet, and write the tables."""
+    """Measure, train what is not trained yet, and write the tables of all that is."""
     typed = sys.argv[1:]
     on_gpu = torch.cuda.is_available()
+    tried = TRIED if on_gpu else (*TRIED_SMALL, *TRIED)
+    rungs = _wanted((*LADDER, *tried))
     lines = [f"{machine()}; {' '.join(word for word in typed if 'root' not in word)}", "", *_throughput(typed)]
-    wanted = os.environ.get("ONLY", "").split(",")
-    rungs = [rung for rung in (*LADDER, *TRIED) if wanted == [""] or rung.name in wanted or rung.experiment in wanted]
     if not on_gpu:
         typed = [word for word in typed if not word.startswith("data.root=")] + [f"data.root={_few_images(typed)}"]
-    seeds = range(int(os.environ.get("SEEDS", "3")))
-    jobs = [(rung, seed) for rung in rungs for seed in seeds]
+    jobs = [(rung, seed) for rung in rungs for seed in range(int(os.environ.get("SEEDS", "3")))]
     with ThreadPoolExecutor(1 if on_gpu else os.cpu_count()) as pool:
-        for _ in pool.map(lambda job: _train(*job, typed, on_gpu), jobs):
-            pass
-    write("ladder", "\n".join([*lines, "", *_table(rungs)]))
+        ended = list(pool.map(lambda job: _train(*job, typed, on_gpu), jobs))
+    write("ladder", "\n".join([*lines, "", *_table(tried)]))
+    sys.exit(f"{ended.count(False)} of {len(ended)} runs failed, see above" if False in ended else 0)
+
+
+def _wanted(rungs: Sequence[Rung]) -> list[Rung]:
+    """Those of ONLY, or all."""
+    names = [name for name in os.environ.get("ONLY", "").split(",") if name]
+    if unknown := set(names) - {rung.name for rung in rungs}:
+        sys.exit(f"ONLY={','.join(unknown)} is none of: {', '.join(rung.name for rung in rungs)}")
+    return [rung for rung in rungs if not names or rung.name in names]
 
 
 def _throughput(typed: Sequence[str]) -> Iterator[str]:
@@ -139,25 +153,23 @@ def _peak() -> float:
 
 def _few_images(typed: Sequence[str]) -> Path:
     """A folder with links to some of the training images and to all of the test."""
-    root = next((word.partition("=")[2] for word in typed if word.startswith("data.root=")), None)
+    root = next((word.partition("=")[2].strip("'\"") for word in typed if word.startswith("data.root=")), None)
     if root is None:
         sys.exit("On a CPU the ladder is trained on a part of a folder of images: data=image_folder_32 data.root=PATH")
     source, few = Path(root).expanduser().resolve(), FOLDER / "images"
+    if not (source / "train").is_dir() or not (source / "test").is_dir():
+        sys.exit(f"data.root={root} has no train/ and test/ with a folder for each class")
+    shutil.rmtree(few, ignore_errors=True)  # of another time, perhaps with other images
     for folder in sorted((source / "train").iterdir()):
         images = sorted(folder.iterdir())
+        if len(images) < _SPLITS["val"].stop:
+            sys.exit(f"{folder} has {len(images)} images, and {_SPLITS['val'].stop} are needed")
         for split, part in _SPLITS.items():
-            (few / split / folder.name).mkdir(parents=True, exist_ok=True)
+            (few / split / folder.name).mkdir(parents=True)
             for image in images[part]:
-                link = few / split / folder.name / image.name
-                if not link.exists():
-                    link.symlink_to(image)
-    if not (few / "test").exists():
-        (few / "test").symlink_to(source / "test")
+                (few / split / folder.name / image.name).symlink_to(image)
+    (few / "test").symlink_to(source / "test")
     return few
-
-
-def _folder(rung: Rung, seed: int) -> Path:
-    return FOLDER / rung.name.replace(" ", "_").replace("/", ".").replace("=", "-") / f"seed-{seed}"
 
 
 def _summary(folder: Path) -> dict[str, float]:
@@ -174,76 +186,77 @@ def _seconds(folder: Path) -> float:
     return float(_summary(folder)["seconds"] - max(0.0, warmup))
 
 
-def _train(rung: Rung, seed: int, typed: Sequence[str], on_gpu: bool) -> None:
-    """One run with what is typed, unless it is there."""
-    folder = _folder(rung, seed)
+def _train(rung: Rung, seed: int, typed: Sequence[str], on_gpu: bool) -> bool:
+    """One run with what is typed, unless it is there; whether it is."""
+    folder = rung.folder / f"seed-{seed}"
     if _summary(folder).get("status") == "done":
-        return
+        return True
     new = [f"experiment={rung.experiment}", "tracker=none", *(() if on_gpu else rung.small), *rung.but, *typed]
-    new.append(f"seed={seed}")
-    words = [f"resume={folder}"] if (folder / "checkpoints/last.pt").exists() else [*new, f"hydra.run.dir={folder}"]
+    begun = (folder / "config.yaml").exists()
+    words = [f"resume={folder}"] if begun else [*new, f"seed={seed}", f"hydra.run.dir={folder}"]
     print("vitlab.train", *words, file=sys.stderr)
-    threads = {} if on_gpu else {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-m", "vitlab.train", *words], env={**os.environ, **threads}, check=True, stdout=sys.stderr
-    )
+    environment = os.environ | ({} if on_gpu else {"OMP_NUM_THREADS": "1"})
+    command = [sys.executable, "-m", "vitlab.train", *words]
+    return subprocess.run(command, env=environment, check=False, stdout=sys.stderr).returncode == 0
 
 
-def _table(rungs: Sequence[Rung]) -> Iterator[str]:
+def _table(tried: Sequence[Rung]) -> Iterator[str]:
     """What came out: of the ladder each rung beside the one before, of the rest each beside its recipe."""
-    found = {rung.name: _accuracies(rung) for rung in rungs}
-    yield "| recipe | parameters | epochs | minutes | val, % | test, % | ahead of that above, points | published, % |"
-    yield "|---|---|---|---|---|---|---|---|"
-    before: Mapping[int, float] = {}
-    for rung in (rung for rung in LADDER if rung in rungs):
-        yield _row(rung, _ahead(found[rung.name], before), rung.published)
-        before = found[rung.name]
-    if any(rung.experiment == "sprint_cifar10" for rung in rungs):
+    yield "| recipe | parameters | epochs | minutes | val, % | test, % | ahead of that above, points |"
+    yield "|---|---|---|---|---|---|---|"
+    before: dict[int, float] = {}
+    for rung in (rung for rung in LADDER if rung.runs()):
+        yield _row(rung, before)
+        before = _accuracies(rung)
+    sprint = LADDER[4]
+    if sprint.runs():
         yield ""
-        yield f"`sprint_cifar10` with the mean over an image and its mirror image: {_spread(_mirrored())} %."
-    if any(rung in rungs for rung in TRIED):
-        yield ""
-        yield "| tried | parameters | epochs | minutes | val, % | test, % | ahead of the recipe, points |"
-        yield "|---|---|---|---|---|---|---|"
-    for rung in (rung for rung in TRIED if rung in rungs):
-        yield _row(rung, _ahead(found[rung.name], _accuracies(Rung(rung.experiment, ()))))
+        yield f"`{sprint.name}` with the mean over an image and its mirror image: {_spread(_mirrored(sprint))} %."
+    yield ""
+    yield "| tried | parameters | epochs | minutes | val, % | test, % | ahead of its recipe, points |"
+    yield "|---|---|---|---|---|---|---|"
+    for rung in (rung for rung in tried if rung.runs()):
+        yield _row(rung, _accuracies(Rung(rung.experiment)))
+
+
+def _row(rung: Rung, others: Mapping[int, float]) -> str:
+    summaries = [_summary(path) for path in rung.runs()]
+    name = " ".join(f"`{word}`" for word in rung.name.split())
+    figures = [name, f"{summaries[0]['parameters'] / 1e6:.2f} M", f"{summaries[0]['epoch']:.0f}"]
+    figures += [f"{mean(map(_seconds, rung.runs())) / 60:.1f}", _spread(_accuracies(rung, "val"))]
+    return f"| {' | '.join([*figures, _spread(_accuracies(rung)), _ahead(_accuracies(rung), others)])} |"
 
 
 def _accuracies(rung: Rung, split: str = "test") -> dict[int, float]:
     """In percent, by seed."""
-    runs = {int(path.name.removeprefix("seed-")): _summary(path) for path in _folder(rung, 0).parent.glob("seed-*")}
-    return {seed: 100 * run[f"{split}_accuracy"] for seed, run in runs.items() if run.get("status") == "done"}
+    return {_seed(path): 100 * _summary(path)[f"{split}_accuracy"] for path in rung.runs()}
 
 
-def _mirrored() -> dict[int, float]:
-    """Test accuracy of the sprint when each image is seen in the mirror too, by seed."""
+def _mirrored(rung: Rung) -> dict[int, float]:
+    """Test accuracy when each image is seen in the mirror too, by seed."""
     found = {}
-    for folder in (FOLDER / "sprint_cifar10").glob("seed-*"):
+    for folder in rung.runs():
         subprocess.run(
             [sys.executable, "-m", "vitlab.evaluate", f"run={folder}", "mirror=true"], check=True, stdout=sys.stderr
         )
         evaluation = json.loads((folder / "evaluation/test/evaluation.json").read_text())
-        found[int(folder.name.removeprefix("seed-"))] = 100 * evaluation["mirrored"]["accuracy"]
+        found[_seed(folder)] = 100 * evaluation["mirrored"]["accuracy"]
     return found
 
 
-def _row(rung: Rung, *more: str) -> str:
-    runs = [_summary(path) for path in _folder(rung, 0).parent.glob("seed-*")]
-    minutes = mean(_seconds(path) for path in _folder(rung, 0).parent.glob("seed-*")) / 60
-    figures = [f"{runs[0]['parameters'] / 1e6:.2f} M", f"{runs[0]['epoch']:.0f}", f"{minutes:.1f}"]
-    figures += [_spread(_accuracies(rung, split)) for split in ("val", "test")]
-    return f"| {' '.join(f'`{word}`' for word in rung.name.split())} | {' | '.join((*figures, *more))} |"
+def _seed(folder: Path) -> int:
+    return int(folder.name.removeprefix("seed-"))
 
 
 def _spread(values: Mapping[int, float]) -> str:
     found = interval(list(values.values()))
-    return f"{found.mean:.2f} ± {found.half:.2f}"
+    return f"{found.mean:.2f}" + (f" ± {found.half:.2f}" if len(values) > 1 else "")
 
 
 def _ahead(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
-    if not theirs:
+    if not theirs or len(ours) < 2:
         return ""
-    found: Difference = difference(ours, theirs)
+    found = difference(ours, theirs)
     return f"{found.interval.mean:+.2f} ± {found.interval.half:.2f}{'' if found.is_real else ' (noise)'}"
 
 

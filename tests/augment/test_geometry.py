@@ -92,3 +92,6 @@ def test_illegal_values_are_refused():
         ResizedCrop([0.5, 0.1])
     with pytest.raises(ValueError, match=r"aspect=\[0, 1\]"):
         ResizedCrop(aspect=[0, 1])
+    for wrong in ([0.5], [0.1, 0.5, 0.9]):
+        with pytest.raises(ValueError, match="two shares of the image"):
+            ResizedCrop(wrong)

@@ -4,7 +4,7 @@ import torch
 from vitlab.augment.operation import Operation, apply_chosen
 
 ADD = Operation(lambda images, strength: images + strength[:, None, None, None], 0.0, 0.5, signed=True)
-SCALE = Operation(lambda images, strength: images * strength[:, None, None, None], 8, 2, whole=True)
+SCALE = Operation(lambda images, strength: images * strength[:, None, None, None], 8, 2, whole=np.round)
 
 
 def test_each_image_gets_its_operation_at_its_strength():

@@ -73,3 +73,8 @@ def test_every_option_works_for_grey_and_for_colour(compose, name, data):
     assert out.dtype == torch.float32
     assert out.isfinite().all()
     assert targets.shape == ((6, 10) if name == "strong" else (6,))
+
+
+def test_a_slot_that_holds_no_operation_is_refused():
+    with pytest.raises(ValueError, match="mix=none is no operation; mix=null leaves it out"):
+        Augment([0.5], [0.5], mix="none")

@@ -1,29 +1,28 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from timm.data.auto_augment import _RAND_INCREASING_TRANSFORMS, LEVEL_TO_ARG
+from timm.data.auto_augment import _RAND_INCREASING_TRANSFORMS, _RAND_TRANSFORMS, LEVEL_TO_ARG
 
-from vitlab.augment.rand import RandAugment, increasing_space
+from vitlab.augment.operation import apply_chosen
+from vitlab.augment.rand import RandAugment, increasing_space, original_space
 
+# What timm calls them; those whose strengths do not always grow have an ``Increasing`` behind that.
 TIMM = {
     "auto_contrast": "AutoContrast",
-    "posterize": "PosterizeIncreasing",
-    "solarize": "SolarizeIncreasing",
     "solarize_add": "SolarizeAdd",
-    "color": "ColorIncreasing",
-    "contrast": "ContrastIncreasing",
-    "brightness": "BrightnessIncreasing",
-    "sharpness": "SharpnessIncreasing",
     "shear_x": "ShearX",
     "shear_y": "ShearY",
     "translate_x": "TranslateXRel",
     "translate_y": "TranslateYRel",
 }
+INCREASING = ("Posterize", "Solarize", "Color", "Contrast", "Brightness", "Sharpness")
 # What timm's arguments mean in units of ours: factors around 1, values in 0..255, shares of the width.
 UNITS = {
-    **dict.fromkeys(("color", "contrast", "brightness", "sharpness"), lambda value: abs(value - 1)),
+    **dict.fromkeys(("color", "contrast", "brightness", "sharpness"), lambda value: value - 1),
     **dict.fromkeys(("solarize", "solarize_add"), lambda value: value / 255),
-    **dict.fromkeys(("translate_x", "translate_y"), lambda value: abs(value) * 32),
+    **dict.fromkeys(("translate_x", "translate_y"), lambda value: value * 32),
 }
 
 
@@ -31,17 +30,40 @@ def images(count=256, channels=3, size=32):
     return torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_operations_and_their_ranges_are_timm_s():
-    space = {TIMM.get(o.apply.__name__, o.apply.__name__.capitalize()): o for o in increasing_space(32)}
-    assert space.keys() == set(_RAND_INCREASING_TRANSFORMS)
-    for name, operation in space.items():
-        of_level = LEVEL_TO_ARG[name]
-        if of_level is None:
+def strength_of(operation, level):
+    """What it is done with, found by doing it."""
+    seen = []
+    recorder = replace(operation, apply=lambda images, strength: seen.append(strength.item()) or images)
+    apply_chosen((recorder,), torch.zeros(1, 1, 2, 2), np.array([0]), np.array([level]), np.array([1.0]))
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("space", "suffix", "theirs"),
+    [(increasing_space, "Increasing", _RAND_INCREASING_TRANSFORMS), (original_space, "", _RAND_TRANSFORMS)],
+)
+def test_the_operations_are_timm_s_at_every_level(space, suffix, theirs):
+    ours = {}
+    for operation in space(32):
+        name = TIMM.get(operation.apply.__name__, operation.apply.__name__.capitalize())
+        ours[name + (suffix if name in INCREASING else "")] = operation
+    assert ours.keys() == set(theirs)
+    for name, operation in ours.items():
+        if LEVEL_TO_ARG[name] is None:
             assert operation.strongest == 0
             continue
-        ours = UNITS.get(operation.apply.__name__, abs)
-        for level, strength in ((0, operation.weakest), (10, operation.strongest)):
-            assert ours(of_level(level, {})[0]) == pytest.approx(strength, abs=1e-6), name
+        unit = UNITS.get(operation.apply.__name__, lambda value: value)
+        for level in range(11):
+            expected, found = unit(LEVEL_TO_ARG[name](level, {})[0]), strength_of(operation, level / 10)
+            assert (abs(found) if operation.signed else found) == pytest.approx(
+                abs(expected) if operation.signed else expected, abs=1 / 255
+            ), (name, level)
+
+
+def test_few_images_become_black():
+    batch = images(4000, 3, 8)
+    out = RandAugment()(batch, np.random.default_rng(0))
+    assert (out == 0).flatten(1).all(1).float().mean() < 0.005
 
 
 @pytest.mark.parametrize("channels", [1, 3])

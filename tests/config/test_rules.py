@@ -100,6 +100,13 @@ def test_mup_is_refused_without_adam(compose, optimizer):
     refuse_illegal(resolved(compose(["model/init=mup", "optimizer=adam"])), [])
 
 
+def test_images_are_mixed_among_as_many_classes_as_the_model_has(compose):
+    wrong = ["augment=strong", "augment.mix.num_classes=3"]
+    with pytest.raises(VitlabError, match="augment.mix.num_classes=3 is not model.num_classes=10; try 10"):
+        refuse_illegal(resolved(compose(wrong)), [])
+    refuse_illegal(resolved(compose(["augment=strong"])), [])
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -6,7 +8,15 @@ from vitlab.errors import VitlabError
 from vitlab.models.attention.patterns import LocalAttention
 
 
-def part(size: int, rate: float = 0.1, name: str = "a", switch: bool = False, limit: int | None = None, free=None):
+def part(
+    size: int,
+    rate: float = 0.1,
+    name: str = "a",
+    switch: bool = False,
+    limit: int | None = None,
+    pair: Sequence[float] = (0.0, 1.0),
+    free=None,
+):
     """A part whose settings have kinds."""
 
 
@@ -16,7 +26,16 @@ def checked(target=part, **settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"size": 3}, {"rate": 1}, {"rate": 0.5}, {"name": "b"}, {"switch": True}, {"limit": None}, {"limit": 2}]
+    [
+        {"size": 3},
+        {"rate": 1},
+        {"rate": 0.5},
+        {"name": "b"},
+        {"switch": True},
+        {"limit": None},
+        {"limit": 2},
+        {"pair": [0, 0.5]},
+    ]
     + [{"free": value} for value in ("abc", None, 3, [1], float("nan"))],
     ids=str,
 )
@@ -34,6 +53,8 @@ def test_what_fits_passes(settings):
         ({"rate": "abc"}, "model.part.rate=abc is not a number"),
         ({"rate": float("nan")}, "model.part.rate=nan is not a number"),
         ({"rate": [1]}, r"model.part.rate=\[1\] is not a number"),
+        ({"pair": 0.5}, "model.part.pair=0.5 is not a list of numbers"),
+        ({"pair": [0.5, "a"]}, r"model.part.pair=\[0.5, 'a'\] is not a list of numbers"),
         ({"name": 3}, "model.part.name=3 is not a word"),
         ({"switch": 1}, "model.part.switch=1 is not true or false"),
         ({"limit": "abc"}, "model.part.limit=abc is not a whole number or null"),

@@ -79,7 +79,7 @@ def test_what_is_no_hidden_matrix_is_adamw_s():
     hidden = Muon([other.blocks[0].weight], lr=0.01, weight_decay=0.1)
     decayed, undecayed = [other.head.weight], [other.blocks[0].bias, other.head.bias]
     adamw = torch.optim.AdamW(
-        [{"params": decayed}, {"params": undecayed, "weight_decay": 0}], lr=0.01, weight_decay=0.1
+        [{"params": decayed}, {"params": undecayed, "weight_decay": 0}], lr=0.01, weight_decay=0.1, fused=True
     )
     for seed in range(3):
         step(model, optimizer, seed)
@@ -135,3 +135,17 @@ def test_it_goes_on_from_its_state_as_if_never_stopped():
 def test_a_model_without_hidden_matrices_is_refused():
     with pytest.raises(ValueError, match="try optimizer=adamw"):
         MuonAdamW(parameter_groups(nn.Linear(3, 3)), lr=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lr": -1}, {"weight_decay": -1}, {"momentum": 1}, {"momentum": -1}, {"ns_steps": 0}]
+)
+def test_illegal_values_are_refused(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        Muon([torch.zeros(2, 2)], **wrong)
+
+
+def test_what_is_no_matrix_is_refused():
+    with pytest.raises(ValueError, match=r"shape \[3\] is no matrix"):
+        Muon([torch.zeros(2, 2), torch.zeros(3)])

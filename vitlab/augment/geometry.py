@@ -56,11 +56,11 @@ class ResizedCrop:
     """
 
     def __init__(self, area: Sequence[float] = (0.05, 1.0), aspect: Sequence[float] = (3 / 4, 4 / 3)) -> None:
-        if not 0 < area[0] <= area[1] <= 1:
+        if len(area) != 2 or not 0 < area[0] <= area[1] <= 1:
             raise ValueError(
                 f"area={list(area)} are two shares of the image in (0, 1], the smaller first; try [0.05, 1]"
             )
-        if not 0 < aspect[0] <= aspect[1]:
+        if len(aspect) != 2 or not 0 < aspect[0] <= aspect[1]:
             raise ValueError(f"aspect={list(aspect)} are two widths by height, the smaller first; try [0.75, 1.33]")
         self.area, self.aspect = tuple(area), tuple(aspect)
 

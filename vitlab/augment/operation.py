@@ -21,14 +21,14 @@ class Operation:
         apply: maps images in 0..1 and strengths to images.
         weakest, strongest: strength at the lowest and at the highest level.
         signed: whether half of the draws go the other way.
-        whole: whether strengths are whole numbers.
+        whole: makes whole numbers of strengths that have to be, as ``np.round``.
     """
 
     apply: Callable[[Tensor, Tensor], Tensor]
     weakest: float = 0.0
     strongest: float = 0.0
     signed: bool = False
-    whole: bool = False
+    whole: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def apply_chosen(
@@ -43,11 +43,13 @@ def apply_chosen(
         level: [B] in 0..1, from its weakest to its strongest.
         sign: [B] of -1 and 1, for those that are signed.
     """
-    table = np.array([(o.weakest, o.strongest, o.signed, o.whole) for o in space])
-    weakest, strongest, signed, whole = table[chosen].T  # [B] each
+    table = np.array([(o.weakest, o.strongest, o.signed) for o in space])
+    weakest, strongest, signed = table[chosen].T  # [B] each
     strength = weakest + level * (strongest - weakest)
     strength = np.where(signed > 0, strength * sign, strength)
-    strength = np.where(whole > 0, np.round(strength), strength)
+    for number, operation in enumerate(space):
+        if operation.whole is not None:
+            strength = np.where(chosen == number, operation.whole(strength), strength)
     # Sorted by operation, each has one run of images: two transfers serve all of them.
     order = np.argsort(chosen, kind="stable")
     sizes = np.bincount(chosen, minlength=len(space)).tolist()

@@ -28,6 +28,9 @@ class Augment:
         policy: changes shape or colours; sees 0..1.
         erase: blanks a part; sees normalised images, in which 0 is the mean.
         mix: mixes images and labels; sees normalised images.
+
+    Raises:
+        ValueError: a slot holds something that is no operation.
     """
 
     def __init__(
@@ -40,6 +43,9 @@ class Augment:
         erase: ImageOp | None = None,
         mix: MixOp | None = None,
     ) -> None:
+        for name, op in {"crop": crop, "flip": flip, "policy": policy, "erase": erase, "mix": mix}.items():
+            if op is not None and not callable(op):
+                raise ValueError(f"{name}={op} is no operation; {name}=null leaves it out")
         self.mean, self.std = tuple(mean), tuple(std)
         self.crop, self.flip, self.policy, self.erase, self.mix = crop, flip, policy, erase, mix
         self._constants = cache(self._make_constants)

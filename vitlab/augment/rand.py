@@ -1,7 +1,7 @@
 """RandAugment: a few operations one after the other, all at about the same strength.
 
 Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced search space", with the
-operations and the ranges of timm's ``rand-…-inc1``, in which every strength grows with the level.
+operations and the ranges of timm. What an image was moved away from is black.
 Shapes: B batch, C channels, H x W pixels.
 """
 
@@ -13,20 +13,39 @@ from vitlab.augment.operation import Operation, apply_chosen
 
 
 def increasing_space(image_size: int) -> tuple[Operation, ...]:
-    """The operations; images are moved by 0.45 of their width at most."""
+    """The operations of timm's ``rand-…-inc1``, in which all do more at a higher level."""
+    return (
+        *_common_space(image_size),
+        Operation(ops.posterize, 4, 0, whole=np.ceil),  # bits that are kept; at the highest level the image is black
+        Operation(ops.solarize, 256 / 255, 0),
+        Operation(ops.color, 0, 0.9, signed=True),
+        Operation(ops.contrast, 0, 0.9, signed=True),
+        Operation(ops.brightness, 0, 0.9, signed=True),
+        Operation(ops.sharpness, 0, 0.9, signed=True),
+    )
+
+
+def original_space(image_size: int) -> tuple[Operation, ...]:
+    """The same with the ranges of AutoAugment, some of which do less at a higher level."""
+    return (
+        *_common_space(image_size),
+        Operation(ops.posterize, 0, 4, whole=np.floor),
+        Operation(ops.solarize, 0, 256 / 255),
+        Operation(ops.color, -0.9, 0.9),
+        Operation(ops.contrast, -0.9, 0.9),
+        Operation(ops.brightness, -0.9, 0.9),
+        Operation(ops.sharpness, -0.9, 0.9),
+    )
+
+
+def _common_space(image_size: int) -> tuple[Operation, ...]:
     far = 0.45 * image_size
     return (
         Operation(ops.auto_contrast),
         Operation(ops.equalize),
         Operation(ops.invert),
-        Operation(ops.rotate, 0, 30, signed=True),
-        Operation(ops.posterize, 4, 0, whole=True),
-        Operation(ops.solarize, 256 / 255, 0),
         Operation(ops.solarize_add, 0, 110 / 255),
-        Operation(ops.color, 0, 0.9, signed=True),
-        Operation(ops.contrast, 0, 0.9, signed=True),
-        Operation(ops.brightness, 0, 0.9, signed=True),
-        Operation(ops.sharpness, 0, 0.9, signed=True),
+        Operation(ops.rotate, 0, 30, signed=True),
         Operation(ops.shear_x, 0, 0.3, signed=True),
         Operation(ops.shear_y, 0, 0.3, signed=True),
         Operation(ops.translate_x, 0, far, signed=True),
@@ -45,12 +64,20 @@ class RandAugment:
         strength: of all, as a share of each range, in [0, 1]: 0.9 is timm's ``m9``.
         spread: standard deviation of the strength, for each image and operation.
         probability: of doing an operation that was drawn.
+        increasing: whether all of them grow with the strength; otherwise their ranges are those of AutoAugment.
 
     Raises:
         ValueError: ``count`` is below 1, ``spread`` below 0, or a share outside [0, 1].
     """
 
-    def __init__(self, count: int = 2, strength: float = 0.9, spread: float = 0.05, probability: float = 0.5) -> None:
+    def __init__(
+        self,
+        count: int = 2,
+        strength: float = 0.9,
+        spread: float = 0.05,
+        probability: float = 0.5,
+        increasing: bool = True,
+    ) -> None:
         if count < 1:
             raise ValueError(f"count={count} is not positive; try 2, or augment.policy=null for none")
         if spread < 0:
@@ -59,10 +86,11 @@ class RandAugment:
             if not 0 <= share <= 1:
                 raise ValueError(f"{name}={share} lies outside [0, 1]; try 0.5")
         self.count, self.strength, self.spread, self.probability = count, strength, spread, probability
+        self._space = increasing_space if increasing else original_space
 
     def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         """Change each of the images [B, C, H, W] in 0..1."""
-        space = (*increasing_space(images.shape[-1]), _IDENTITY)
+        space = (*self._space(images.shape[-1]), _IDENTITY)
         batch = len(images)
         for _ in range(self.count):
             chosen = rng.integers(0, len(space) - 1, batch)

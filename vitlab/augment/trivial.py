@@ -27,7 +27,7 @@ def wide_space(image_size: int) -> tuple[Operation, ...]:
         Operation(ops.color, 0, 0.99, signed=True),
         Operation(ops.contrast, 0, 0.99, signed=True),
         Operation(ops.sharpness, 0, 0.99, signed=True),
-        Operation(ops.posterize, 8, 2, whole=True),
+        Operation(ops.posterize, 8, 2, whole=np.round),
         Operation(ops.solarize, 1, 0),
         Operation(ops.auto_contrast),
         Operation(ops.equalize),

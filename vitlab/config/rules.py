@@ -69,11 +69,12 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
         _choice(cfg, key, legal)
     for key in _SWITCHES:
         _switch(cfg, key)
-    whole_number(cfg, "optimizer.ns_steps", 1, 99)  # torch's Muon refuses 100 at the first step, not before
+    whole_number(cfg, "optimizer.ns_steps", 1, 99)
     _durations(cfg)
     _one_length(overrides)
     _heads_divide_width(cfg)
     _patch_divides_image(cfg)
+    _mixes_all_classes(cfg)
     _mup_needs_adam(cfg)
     _shards_have_no_scaler(cfg)
 
@@ -175,6 +176,12 @@ def _patch_divides_image(cfg: DictConfig) -> None:
     if patch and image and image % patch:
         hint = nearest_divisors(image, patch)
         raise VitlabError(f"model.patch_size={patch} does not divide the image size {image}; try {hint}")
+
+
+def _mixes_all_classes(cfg: DictConfig) -> None:
+    mixed, classes = OmegaConf.select(cfg, "augment.mix.num_classes"), OmegaConf.select(cfg, "model.num_classes")
+    if None not in (mixed, classes) and mixed != classes:
+        raise VitlabError(f"augment.mix.num_classes={mixed} is not model.num_classes={classes}; try {classes}")
 
 
 def _mup_needs_adam(cfg: DictConfig) -> None:

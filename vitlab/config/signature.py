@@ -3,7 +3,7 @@
 import inspect
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vitlab.errors import VitlabError, did_you_mean
@@ -70,6 +70,8 @@ def _own_parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Param
 
 
 def _check_kind(key: str, value: Any, annotation: Any) -> None:
+    if annotation == Sequence[float] and not (isinstance(value, list) and all(_is_of(one, float) for one in value)):
+        raise VitlabError(f"{key}={'null' if value is None else value} is not a list of numbers")
     kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     if not all(kind in _KINDS for kind in kinds) or any(_is_of(value, kind) for kind in kinds):
         return

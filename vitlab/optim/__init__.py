@@ -1,1 +1,1 @@
-"""Parameter groups and schedules; the optimizers themselves are torch's."""
+"""Parameter groups, schedules and Muon; the other optimizers are torch's own."""

@@ -12,7 +12,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial, chosen by Jordan
 
 
 def orthogonalise(matrices: Tensor, steps: int) -> Tensor:
-    """Nearly the nearest orthogonal matrix of each, by Newton-Schulz iterations: singular values between 0.7 and 1.2.
+    """Nearly the nearest orthogonal matrix of each, by Newton-Schulz iterations: most singular values are about 1.
 
     Jordan et al. 2024, "Muon: an optimizer for hidden layers". In bfloat16 on a GPU, where that is fast and exact
     enough; a CPU has seldom a fast one, and gets float32.
@@ -49,6 +49,9 @@ class Muon(torch.optim.Optimizer):
         momentum: of the average of gradients.
         nesterov: whether the step looks ahead.
         ns_steps: Newton-Schulz iterations.
+
+    Raises:
+        ValueError: a value lies outside its range, or a parameter is no matrix.
     """
 
     def __init__(
@@ -60,12 +63,24 @@ class Muon(torch.optim.Optimizer):
         nesterov: bool = True,
         ns_steps: int = 5,
     ) -> None:
+        if min(lr, weight_decay) < 0:
+            raise ValueError(f"lr={lr} and weight_decay={weight_decay} must not be negative")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum={momentum} lies outside 0 <= momentum < 1; try 0.95")
+        if ns_steps < 1:
+            raise ValueError(f"ns_steps={ns_steps} is not positive; try 5")
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
         super().__init__(params, {**defaults, "ns_steps": ns_steps})
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.ndim != 2:
+                    raise ValueError(f"a parameter of shape {list(parameter.shape)} is no matrix, as Muon takes them")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Update all matrices that have a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all matrices that have a gradient, after ``closure`` has computed it, where one is given."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
         for group in self.param_groups:
             by_shape = defaultdict(list)
             for matrix in group["params"]:
@@ -77,6 +92,7 @@ class Muon(torch.optim.Optimizer):
                 for matrix, update in zip(matrices, orthogonalise(updates, group["ns_steps"]), strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])
                     matrix.add_(update, alpha=-rate)
+        return loss
 
     def _average(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Of this gradient and those before it."""
