@@ -1,0 +1,40 @@
+"""``python -m benchmarks.muon``: a step of Muon over the matrices of a ViT, ours and torch's, in turns."""
+
+from statistics import median
+
+import torch
+from torch import nn
+
+from benchmarks.side_by_side import in_turns, machine, times_faster, write
+from vitlab.optim.muon import Muon
+
+_SIZES = ((160, 2), (192, 12), (384, 4))  # width and depth
+_ROUNDS = 9
+
+
+def main() -> None:
+    """Measure on the best device there is and write the table."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    lines = [machine(), "", f"Median of {_ROUNDS} rounds in turns; qkv, projection and MLP of four times the width", ""]
+    lines += ["| width | depth | torch's, ms | ours, ms | ours is faster by |", "|---|---|---|---|---|"]
+    for width, depth in _SIZES:
+        theirs = torch.optim.Muon(_matrices(width, depth, device), adjust_lr_fn="match_rms_adamw")
+        contestants = {"theirs": theirs.step, "ours": Muon(_matrices(width, depth, device)).step}
+        settle = torch.cuda.synchronize if device == "cuda" else lambda: None
+        times = in_turns(contestants, _ROUNDS, settle)
+        slow, fast = times["theirs"], times["ours"]
+        took = f"{1000 * median(slow):,.1f} | {1000 * median(fast):,.1f}"
+        lines.append(f"| {width} | {depth} | {took} | {times_faster(slow, fast):.1f}x |")
+    write("muon", "\n".join(lines))
+
+
+def _matrices(width: int, depth: int, device: str) -> list[nn.Parameter]:
+    shapes = [(3 * width, width), (width, width), (4 * width, width), (width, 4 * width)] * depth
+    matrices = [nn.Parameter(torch.randn(shape, device=device)) for shape in shapes]
+    for matrix in matrices:
+        matrix.grad = torch.randn_like(matrix)
+    return matrices
+
+
+if __name__ == "__main__":
+    main()
