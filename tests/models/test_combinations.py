@@ -110,6 +110,6 @@ def test_every_combination_works_or_is_refused_by_name(combined, number):
 
 def test_most_combinations_work_and_every_option_is_among_them(combined):
     working = [number for number in range(DRAWS) if not isinstance(combined(number), str)]
-    assert len(working) >= 200
+    assert len(working) >= DRAWS // 2
     chosen = {override for number in working for override in draw(number)}
     assert {f"model/{group}={name}" for group in GROUPS for name in OPTIONS[group]} <= chosen
