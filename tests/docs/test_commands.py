@@ -1,6 +1,7 @@
 """Every command line of README and docs is run, in a short form: none can rot."""
 
 import shutil
+import subprocess
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,7 +59,10 @@ def outcome(request, bench, environment, tmp_path_factory):
 def _run(folder: Path, line: Short, environment):
     if line.module is None:
         return 0, ""
-    done = warm.run(line.module, line.arguments, folder, environment, 240)
+    try:
+        done = warm.run(line.module, line.arguments, folder, environment, 240)
+    except subprocess.TimeoutExpired as error:
+        return None, f"{error}\n{error.stdout}\n{error.stderr}"
     if line.leaves is not None:
         shutil.copytree(folder / "multirun/DATE/TIME", folder / line.leaves)
     return done.returncode, done.stdout + done.stderr

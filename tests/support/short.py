@@ -92,6 +92,8 @@ def _train(arguments: list[str]) -> tuple[str, ...]:
         added.remove("trainer.max_steps=2")  # which the budget finds
     if any(argument == f"model={size}" for argument in kept for size in LARGE) and not _set(kept, "model.freeze"):
         added += [] if _set(kept, "model.depth") else ["model.depth=1"]
+    if "experiment=peak_cifar10" in kept:
+        added.append("model.depth=1")  # bf16 is slow on most CPUs
     if "experiment=vit_s16_imagenet" in kept:
         added += ["data.num_classes=10", "data.val_fraction=0.1", "scheduler.warmup=0 steps", "model.depth=1"]
     if _set(kept, "model.weights"):
