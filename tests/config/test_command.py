@@ -121,9 +121,9 @@ def test_a_path_is_one_whatever_signs_it_holds(typed, read):
 
 
 def test_an_experiment_that_is_not_there_is_refused_with_the_one_that_could_be_meant(command):
-    done = command("train", "experiment=seed_cifar")
+    done = command("train", "experiment=quickstar")
     assert done.returncode == 1
-    assert "experiment=seed_cifar: there is no such option; did you mean seed_cifar10?" in done.stderr
+    assert "experiment=quickstar: there is no such option; did you mean quickstart?" in done.stderr
     done = command("train", "experiment=null")
     assert done.returncode == 2
     assert "an argument cannot be read" in done.stderr
