@@ -13,7 +13,7 @@ import warm
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 
-pytest_plugins = ["finished_runs", "side_by_side", "slurm_cluster"]
+pytest_plugins = ["data_sets", "finished_runs", "side_by_side", "slurm_cluster"]
 
 torch.set_num_threads(1)  # as many test processes run side by side as there are cores
 

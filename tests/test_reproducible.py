@@ -14,8 +14,7 @@ SMALL = (
     *("model.depth=2", "model.embed_dim=32", "model.num_heads=2", "trainer.device=cpu", "tracker=none"),
     *("trainer.max_steps=3", "trainer.batch_size=16", "trainer.limit_batches=2", "trainer.eval_batch_size=32"),
 )
-NEEDS_A_TEACHER = "objective/distill"
-GROUPS = ("model", "augment", "objective", "optimizer", "scheduler", "trainer")
+GROUPS = ("model", "data", "augment", "objective", "optimizer", "scheduler", "trainer")
 OPTIONS = sorted(
     path.relative_to(conf_dir()).with_suffix("").as_posix()
     for group in GROUPS
@@ -36,14 +35,43 @@ def choice(option):
 
 def test_no_group_is_overlooked():
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
-    assert groups == {*GROUPS, "data", "experiment", "hydra", "sweep", "tracker"}
-    assert len(OPTIONS) > 45
+    assert groups == {*GROUPS, "experiment", "hydra", "sweep", "tracker"}
+    assert len(OPTIONS) > 55
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option != NEEDS_A_TEACHER])
-def test_every_choice_trains_to_the_same_bits_twice(option, compose, tmp_path):
+@pytest.fixture
+def needed(request):
+    """``needed(option)``: what an option must be given besides: a teacher, or images where it looks for them."""
+
+    def settings(option):
+        fixture = request.getfixturevalue
+        match option.split("/"):
+            case ["objective", "distill"]:
+                return [f"objective.teacher={fixture('digits_run')}"]
+            case ["data", "digits"]:
+                return []
+            case ["data", "image_folder" | "image_folder_32"]:
+                images = {"cat": 12, "dog": 12}
+                root = fixture("write_folder")(
+                    {"train": images, "test": images}, size=32 if option.endswith("32") else 224
+                )
+            case ["data", "svhn"]:
+                root, *_ = fixture("svhn")
+            case ["data", "mnist" | "fashion_mnist" as name]:
+                root, *_ = fixture("mnist")({"mnist": "MNIST"}.get(name, "FashionMNIST"))
+            case ["data", name]:
+                root, *_ = fixture("cifar")("CIFAR100" if name == "cifar100" else "CIFAR10")
+            case _:
+                return []
+        return [f"data.root={root}", "data.select_on_test=true"]
+
+    return settings
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_choice_trains_to_the_same_bits_twice(option, compose, needed, tmp_path):
     augment = [] if option.startswith("augment") else ["augment=strong"]
-    overrides = [choice(option), *SMALL, "model.mlp_drop=0.1", *augment]
+    overrides = [choice(option), *SMALL, "model.mlp_drop=0.1", *augment, *needed(option)]
     ends = [trained(compose(overrides), tmp_path / name) for name in ("one", "other")]
     assert first_difference_of_states(*ends) is None
 

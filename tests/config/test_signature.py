@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from torch import Tensor
 
 from vitlab.config.signature import check
 from vitlab.errors import VitlabError
@@ -14,7 +15,8 @@ def part(
     name: str = "a",
     switch: bool = False,
     limit: int | None = None,
-    pair: Sequence[float] = (0.0, 1.0),
+    many: Sequence[float] = (0.0, 1.0),
+    pair: tuple[float | Tensor, float | Tensor] = (0.0, 1.0),
     free=None,
 ):
     """A part whose settings have kinds."""
@@ -34,6 +36,7 @@ def checked(target=part, **settings):
         {"switch": True},
         {"limit": None},
         {"limit": 2},
+        {"many": [0, 0.5, 1]},
         {"pair": [0, 0.5]},
     ]
     + [{"free": value} for value in ("abc", None, 3, [1], float("nan"))],
@@ -53,8 +56,11 @@ def test_what_fits_passes(settings):
         ({"rate": "abc"}, "model.part.rate=abc is not a number"),
         ({"rate": float("nan")}, "model.part.rate=nan is not a number"),
         ({"rate": [1]}, r"model.part.rate=\[1\] is not a number"),
-        ({"pair": 0.5}, "model.part.pair=0.5 is not a list of numbers"),
-        ({"pair": [0.5, "a"]}, r"model.part.pair=\[0.5, 'a'\] is not a list of numbers"),
+        ({"many": 0.5}, "model.part.many=0.5 is not a list of numbers"),
+        ({"many": [0.5, "a"]}, r"model.part.many=\[0.5, 'a'\] is not a list of numbers"),
+        ({"pair": 0.5}, "model.part.pair=0.5 is not a list of two numbers"),
+        ({"pair": [0.5]}, r"model.part.pair=\[0.5\] is not a list of two numbers"),
+        ({"pair": [0.5, "a"]}, r"model.part.pair=\[0.5, 'a'\] is not a list of two numbers"),
         ({"name": 3}, "model.part.name=3 is not a word"),
         ({"switch": 1}, "model.part.switch=1 is not true or false"),
         ({"limit": "abc"}, "model.part.limit=abc is not a whole number or null"),

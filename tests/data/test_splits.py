@@ -47,6 +47,16 @@ def test_a_class_with_a_single_image_is_named():
         carve(np.array([0] * 50 + [1] * 50 + [2]), 0.1, 0)
 
 
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_of_a_share_too_small_or_too_large_the_nearest_legal_is_told(fraction):
+    labels = np.arange(1437) % 10
+    with pytest.raises(ValueError, match=f"val_fraction={fraction} cannot .*; try 0") as refusal:
+        carve(labels, fraction, 0)
+    nearest = float(str(refusal.value).rpartition("try ")[2])
+    assert nearest == pytest.approx(0.007 if fraction < 0.5 else 0.993)
+    assert all(len(part) >= 10 for part in carve(labels, nearest, 0))
+
+
 def test_a_digest_is_sha256_of_kind_shape_and_bytes():
     array = np.arange(6, dtype=np.uint8)
     assert digest(array) == hashlib.sha256(b"uint8(6,)" + bytes(range(6))).hexdigest()

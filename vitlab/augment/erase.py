@@ -3,8 +3,6 @@
 Zhong et al. 2020, "Random erasing data augmentation". Shapes: B batch, C channels, H x W pixels.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +23,10 @@ class RandomErasing:
     """
 
     def __init__(
-        self, probability: float = 0.25, area: Sequence[float] = (0.02, 0.33), aspect: Sequence[float] = (0.3, 3.3)
+        self,
+        probability: float = 0.25,
+        area: tuple[float, float] = (0.02, 0.33),
+        aspect: tuple[float, float] = (0.3, 3.3),
     ) -> None:
         if not 0 <= probability <= 1:
             raise ValueError(f"probability={probability} lies outside [0, 1]; try 0.25")

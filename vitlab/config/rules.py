@@ -13,13 +13,16 @@ from vitlab.duration import parse
 from vitlab.errors import VitlabError
 
 _COUNTS = (
-    *("data.image_size", "data.channels", "data.num_classes", "data.memory_limit_mb"),
+    *("data.image_size", "data.channels", "data.num_classes"),
     *("model.image_size", "model.channels", "model.num_classes"),
     *("model.patch_size", "model.embed_dim", "model.depth", "model.num_heads"),
     *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
     *("trainer.accumulate", "trainer.limit_batches"),
 )
-_COUNTS_FROM_ZERO = ("model.num_registers", "seed", "data.num_workers", "data.split_seed", "trainer.skip_bad_steps")
+_COUNTS_FROM_ZERO = (
+    *("model.num_registers", "seed", "trainer.skip_bad_steps"),
+    *("data.memory_limit_mb", "data.num_workers", "data.split_seed"),
+)
 _RATES = (
     *("model.drop_path", "model.patch_drop", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
     *("objective.label_smoothing", "trainer.ema_decay"),

@@ -70,13 +70,23 @@ def _own_parameters(target: Callable[..., Any]) -> tuple[dict[str, inspect.Param
 
 
 def _check_kind(key: str, value: Any, annotation: Any) -> None:
-    if annotation == Sequence[float] and not (isinstance(value, list) and all(_is_of(one, float) for one in value)):
-        raise VitlabError(f"{key}={'null' if value is None else value} is not a list of numbers")
+    told = "null" if value is None else value
+    is_list = isinstance(value, list) and all(_is_of(one, float) for one in value)
+    if annotation == Sequence[float] and not is_list:
+        raise VitlabError(f"{key}={told} is not a list of numbers")
+    if _is_pair(annotation) and not (is_list and len(value) == 2):
+        raise VitlabError(f"{key}={told} is not a list of two numbers")
     kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     if not all(kind in _KINDS for kind in kinds) or any(_is_of(value, kind) for kind in kinds):
         return
     wanted = " or ".join(_KINDS[kind] for kind in kinds)
-    raise VitlabError(f"{key}={'null' if value is None else value} is not {wanted}")
+    raise VitlabError(f"{key}={told} is not {wanted}")
+
+
+def _is_pair(annotation: Any) -> bool:
+    """Whether it stands for two numbers, as those of torch's optimizers do, which take tensors as well."""
+    kinds = get_args(annotation) if get_origin(annotation) is tuple else ()
+    return len(kinds) == 2 and all(kind is float or float in get_args(kind) for kind in kinds)
 
 
 def _is_of(value: Any, kind: Any) -> bool:

@@ -33,7 +33,7 @@ class ImageData:
         val_fraction: share of train that becomes val, and test, where the source has none.
         split_seed: of that draw; apart from the run's seed, so that runs share their splits.
         select_on_test: use test as val. Figures chosen that way are too good.
-        memory_limit_mb: decoded images up to this size are one tensor on the device.
+        memory_limit_mb: decoded images up to this size are one tensor on the device; 0 streams images of a folder.
         num_workers: processes that decode images which do not fit.
         root: the folder of the images, for sources that have one.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -132,7 +132,7 @@ class MuonAdamW:
         momentum: float = 0.95,
         nesterov: bool = True,
         ns_steps: int = 5,
-        betas: Sequence[float] = (0.9, 0.999),
+        betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         fused: bool = True,
     ) -> None:
@@ -141,9 +141,7 @@ class MuonAdamW:
         if not matrices:
             raise ValueError("the model has no matrices inside its blocks for Muon; try optimizer=adamw")
         self.muon = Muon(matrices, lr, weight_decay, momentum, nesterov, ns_steps)
-        self.adamw = torch.optim.AdamW(
-            rest, lr=lr, weight_decay=weight_decay, betas=(betas[0], betas[1]), eps=eps, fused=fused
-        )
+        self.adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps, fused=fused)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
