@@ -138,12 +138,12 @@ def test_a_head_without_a_way_out_is_told(make_trainer, vit):
 
 def test_a_step_that_was_left_out_is_not_looked_at(make_trainer, vit):
     trainer = make_trainer(model=vit(), health_every=EVERY, skip_bad_steps=1, epochs=1)
-    whole = trainer.parts.objective
+    whole = trainer.accumulation.objective
 
     def objective(model, images, targets):
         return whole(model, images, targets) * (math.nan if trainer.step + 1 == 2 else 1)
 
-    trainer.parts.objective = objective
+    trainer.accumulation.objective = objective
     assert [row["step"] for row in trained(trainer).of_health()] == [4]
 
 

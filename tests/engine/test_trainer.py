@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_step_rate_and_last_checkpoi
         loss = F.cross_entropy(model(images), targets)
         return loss * math.inf if trainer.step + 1 == after else loss
 
-    trainer.parts.objective = exploding
+    trainer.accumulation.objective = exploding
     with pytest.raises(VitlabError) as caught:
         trainer.fit(Rows())
     message = str(caught.value)
@@ -216,7 +216,7 @@ def with_a_bad_step(make_trainer, at, folder="run", **settings):
         loss = F.cross_entropy(model(images), targets)
         return loss * math.nan if trainer.step + 1 in at else loss
 
-    trainer.parts.objective = exploding
+    trainer.accumulation.objective = exploding
     return trainer
 
 

@@ -23,7 +23,7 @@ def snapshot(trainer: "Trainer") -> dict[str, Any]:
     return {
         "step": trainer.step,
         "skipped": trainer.skipped,
-        "accumulate": trainer.accumulate,
+        "accumulate": trainer.accumulation.pieces,
         "rows": trainer.rows,
         "model": trainer.model.state_dict(),
         "ema": {"n_averaged": ema.n_averaged, "model": ema.module.state_dict()} if ema is not None else None,
@@ -75,7 +75,7 @@ def restore(trainer: "Trainer", state: dict[str, Any], say: Callable[[str], None
         trainer.precision.scaler.load_state_dict(state["scaler"])
         trainer.window.set_state(state["window"])
         trainer.step = trainer.saved_step = state["step"]
-        trainer.skipped, trainer.accumulate = state["skipped"], state["accumulate"]
+        trainer.skipped, trainer.accumulation.pieces = state["skipped"], state["accumulate"]
         trainer.rows, trainer.validated_step = state["rows"], state["validated_step"]
         trainer.health.told = list(state.get("told", ()))
         trainer.best = Best(**state["best"])

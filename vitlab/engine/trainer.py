@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vitlab.duration import RunLength, parse
+from vitlab.engine.accumulation import Accumulation
 from vitlab.engine.best import Best
 from vitlab.engine.checkpoint import BEST, LAST, Checkpoints, load_weights, read
 from vitlab.engine.contracts import Augment, Batches, Data, Objective, Optimizer, Schedule, StopSignal, Tracker
@@ -19,16 +19,15 @@ from vitlab.engine.early_patch_drop import EarlyPatchDrop
 from vitlab.engine.ema import averaged
 from vitlab.engine.evaluate import Evaluation, evaluate
 from vitlab.engine.health import IMAGES, Health
-from vitlab.engine.memory import free, is_out_of_memory
 from vitlab.engine.pace import Pace
-from vitlab.engine.parallel import distribute, meeting
+from vitlab.engine.parallel import distribute
 from vitlab.engine.precision import Precision
-from vitlab.engine.seeding import augmentation_rng, generator_state, part_ways, set_generator_state
+from vitlab.engine.seeding import augmentation_rng, part_ways
 from vitlab.engine.shards import whole
 from vitlab.engine.snapshot import save, weights_to_evaluate
 from vitlab.engine.symptoms import When
 from vitlab.engine.window import Figures, Window
-from vitlab.errors import VitlabError, first_line
+from vitlab.errors import VitlabError
 
 
 @dataclass
@@ -105,7 +104,7 @@ class Trainer:
     ) -> None:
         self.parts, self.seed, self.world = parts, seed, world()
         self.stop = parts.stop if self.world.size == 1 else AgreedStop(parts.stop, self.world)
-        self.accumulate, self.clip_norm, self.skip_bad_steps = accumulate, clip_norm, skip_bad_steps
+        self.clip_norm, self.skip_bad_steps = clip_norm, skip_bad_steps
         self.device = pick_device(device)
         self.precision = Precision(precision, self.device)
 
@@ -139,9 +138,10 @@ class Trainer:
             EarlyPatchDrop(self.model, parse(patch_drop_until).steps(self.length)) if patch_drop_until else None
         )
         self.ema = averaged(self.model, ema_decay) if ema_decay is not None else None
-        self.trained = distribute(
+        trained = distribute(
             self.model, self.ema.module if self.ema is not None else None, parallel, self.device, self.world
         )
+        self.accumulation = Accumulation(accumulate, trained, parts.objective, self.precision, self.world)
         self.optimizer = parts.optimizer(self.model)
         for group in self.optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -226,7 +226,7 @@ class Trainer:
             self.early_patch_drop.at(self.step)
 
         count = self._images_in(self.step)
-        loss = self._gradient(images, targets, count)
+        loss = self.accumulation.gradient(images, targets, count, self.step + 1, self._say)
         grad_norm = whole(self.precision.clip(self.optimizer, self.model.parameters(), self.clip_norm))
         if self.skip_bad_steps and self._is_bad(loss, grad_norm):
             self._leave_out(images)
@@ -239,53 +239,6 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self.pace.add(count)
-
-    def _gradient(self, images: Tensor, targets: Tensor, count: int) -> Tensor:
-        """Add up the gradient of one batch; where memory does not hold a micro-batch, anew with smaller ones.
-
-        Returns:
-            This process's part of the mean loss over all ``count`` images.
-        """
-        while True:
-            generators = generator_state()
-            try:
-                return self._accumulate(images, targets, count)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._halve(len(images), error)
-            self.optimizer.zero_grad(set_to_none=True)  # out here, where the error no longer holds its tensors
-            free(self.device)
-            set_generator_state(generators)
-
-    def _accumulate(self, images: Tensor, targets: Tensor, count: int) -> Tensor:
-        # The gradients of the processes are averaged, and that must be the mean over all images.
-        weight = self.world.size * self.world.share(count) / count
-        pieces = min(self.accumulate, max(1, count // self.world.size))
-        loss = torch.zeros((), device=self.device)
-        micro_batches = zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
-        for number, (micro_images, micro_targets) in enumerate(micro_batches, start=1):
-            share = weight * len(micro_images) / len(images)
-            with meeting(self.trained, now=number == pieces):
-                with self.precision.autocast():
-                    micro_loss = self.parts.objective(self.trained, micro_images, micro_targets) * share
-                self.precision.backward(micro_loss)
-            loss += micro_loss.detach()
-        return loss
-
-    def _halve(self, images: int, error: RuntimeError) -> None:
-        """Cut a batch into twice as many micro-batches from here on."""
-        if self.accumulate >= images or self.world.size > 1:
-            size = max(1, images // self.accumulate)
-            raise VitlabError(
-                f"memory does not hold a micro-batch of {size} images at step {self.step + 1}"
-                f" ({first_line(error)}); try trainer.accumulate={min(images, 2 * self.accumulate)}, "
-                "model.grad_checkpointing=true or a smaller model"
-            ) from error
-        self.accumulate = min(images, 2 * self.accumulate)
-        self.tracker.say(
-            f"step {self.step + 1} did not fit into memory: once more with trainer.accumulate={self.accumulate}"
-        )
 
     def _is_bad(self, loss: Tensor, grad_norm: Tensor) -> bool:
         """Whether the loss or the gradient of any process is not finite; waits for the device."""
@@ -300,7 +253,7 @@ class Trainer:
         self.skipped += 1
         if self.skipped > self.skip_bad_steps:
             raise self._not_finite(self.step + 1, f"{why}; {self.skip_bad_steps} such steps were left out before")
-        self.tracker.say(f"step {self.step + 1} is left out, {self.skipped} of {self.skip_bad_steps}: {why}")
+        self._say(f"step {self.step + 1} is left out, {self.skipped} of {self.skip_bad_steps}: {why}")
 
     def _images_in(self, step: int) -> int:
         """Images of all processes in the batch that comes after so many steps."""
@@ -325,6 +278,9 @@ class Trainer:
     def _row(self, figures: Mapping[str, float | str]) -> None:
         self.tracker.log({**self._position(), **figures})
         self.rows += 1
+
+    def _say(self, message: str) -> None:
+        self.tracker.say(message)
 
     def _finite_figures(self) -> Figures:
         """The figures since the last log line, after making sure that they are finite."""
@@ -366,7 +322,7 @@ class Trainer:
         if row:
             self._row(row)
         if "health/warning" in row:
-            self.tracker.say(f"step {self.step}: {row['health/warning']}")
+            self._say(f"step {self.step}: {row['health/warning']}")
 
     def _validate(self) -> None:
         """Validate, and keep the weights if they are the best so far; left for later if a stop comes meanwhile."""
