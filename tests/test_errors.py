@@ -1,6 +1,6 @@
 import pickle
 
-from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
+from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line, printable
 
 
 def test_the_nearest_legal_names_are_offered():
@@ -26,3 +26,8 @@ def test_the_first_line_of_an_error_is_short_and_never_empty():
     assert first_line(ValueError()) == "ValueError"
     assert first_line(ValueError(" \n")) == "ValueError"
     assert len(first_line(ValueError("x" * 1000))) == 200
+
+
+def test_what_would_move_a_cursor_is_written_out():
+    assert printable("Zürich 猫") == "Zürich 猫"
+    assert printable("\x1b]0;a\x07\n\udc80") == r"\x1b]0;a\x07\n\udc80"

@@ -38,6 +38,32 @@ def test_from_anywhere_the_figures_are_those_of_the_run(run, command, tmp_path):
     assert (run / "evaluation/val/report.html").exists()
 
 
+def test_more_classes_than_the_data_have_are_told_by_their_numbers(command, quick, tmp_path):
+    arguments = [*quick, "trainer.max_steps=2", "model.num_classes=12", "hydra.run.dir=more"]
+    assert command("train", *arguments).returncode == 0
+    done = command("evaluate", "run=more")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "more/evaluation/test/evaluation.json").read_text())
+    assert [row["class"] for row in found["classes"]] == [str(number) for number in range(12)]
+
+
+def test_the_same_images_are_damaged_whatever_the_batch_size_is(run, command):
+    damaged = []
+    for size in (100, 64):
+        done = command("evaluate", "run=run", "robustness=true", f"batch_size={size}", "robustness_images=120")
+        assert done.returncode == 0, done.stderr
+        damaged.append(json.loads((run / "evaluation/test/evaluation.json").read_text())["robustness"])
+    assert damaged[0] == damaged[1]
+
+
+def test_the_report_tells_no_secret(run, command):
+    secret = "hf_VerySecret123"
+    done = command("evaluate", "run=run", f"+foo.token={secret}", env={"HF_TOKEN": secret})
+    assert done.returncode == 0, done.stderr
+    for name in ("report.md", "report.html"):
+        assert secret not in (run / "evaluation/test" / name).read_text()
+
+
 def test_robustness_and_mirror_images_are_told_apart(run, command):
     done = command("evaluate", "run=run", "robustness=true", "mirror=true", "batch_size=64", "robustness_images=100")
     assert done.returncode == 0, done.stderr

@@ -112,3 +112,11 @@ def test_a_name_that_is_no_unicode_is_a_name(run, command, tmp_path):
     done = command("predict", "run=run", "images=pictures")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "predictions/predictions.csv").exists()
+
+
+def test_where_nothing_could_be_read_nothing_of_before_is_left(run, command, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "good.png")
+    (tmp_path / "broken.png").touch()
+    assert command("predict", "run=run", "images=good.png").returncode == 0
+    assert command("predict", "run=run", "images=broken.png").returncode == 1
+    assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["predictions.json"]

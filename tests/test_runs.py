@@ -64,7 +64,7 @@ def test_a_folder_of_runs_is_not_a_run(tmp_path):
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "summary.json"
     write_json(path, {"status": "done"})
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(VitlabError, match="summary.json is not written: a figure in it is not finite"):
         write_json(path, {"status": float("nan")})
     assert json.loads(path.read_text()) == {"status": "done"}
 
@@ -121,3 +121,20 @@ def test_a_missing_sweep_offers_the_one_that_was_meant(tmp_path):
         open_sweep("sweep.resume", tmp_path / "10-00")
     (tmp_path / "10-00" / "sweep.json").touch()
     assert open_sweep("sweep.resume", tmp_path / "10-00") == tmp_path / "10-00"
+
+
+def test_a_link_out_of_a_run_is_refused_and_one_inside_is_not(tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for folder in (run / "checkpoints", run / "evaluation", run / "wandb", elsewhere):
+        folder.mkdir(parents=True)
+    (run / "config.yaml").write_text("seed: 0")
+    (run / "inside").symlink_to("checkpoints")
+    (run / "wandb" / "debug.log").symlink_to("/tmp/of-a-run-that-has-moved.log")
+    assert open_run("run", run).path == run
+    for name in ("train.log", "evaluation/test"):
+        (run / name).symlink_to(elsewhere)
+        with pytest.raises(VitlabError, match=f"{name} is a link out of the folder"):
+            open_run("run", run)
+        (run / name).unlink()
+    (tmp_path / "by_another_name").symlink_to(run)
+    assert open_run("run", tmp_path / "by_another_name")

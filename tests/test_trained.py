@@ -2,6 +2,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from vitlab.engine.checkpoint import Checkpoints, read
 from vitlab.errors import VitlabError
 from vitlab.runs import RunFolder
 from vitlab.trained import choose, load_trained
@@ -26,6 +27,17 @@ def test_the_averaged_weights_come_in_eval_mode_with_the_names_of_the_classes(ru
     assert trained.class_names == tuple("0123456789")
     run.provenance.unlink()
     assert trained.class_names == tuple("0123456789")  # their numbers, as nothing tells their names
+    run.provenance.write_text('{"class_names": ["cat", "dog"]}')
+    assert trained.class_names == ("cat", "dog", *"23456789")
+
+
+def test_weights_that_are_not_finite_are_refused(run):
+    path = run.checkpoints / "last.pt"
+    state = read(path)
+    next(iter(state["ema"]["model"].values())).fill_(float("nan"))
+    Checkpoints(run.checkpoints).save("last.pt", state)
+    with pytest.raises(VitlabError, match="last.pt holds weights that are not finite"):
+        load_trained(run, "last", [])
 
 
 def test_a_run_is_chosen_by_its_folder(run):

@@ -1,3 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -37,6 +43,7 @@ def test_what_differs_first_is_named(command, quick, tmp_path):
     ("override", "message"),
     [
         ("steps=1", "steps=1"),
+        ("steps=null", "steps=null"),
         ("model.num_heads=5", "model.num_heads=5"),
         ("data.root=nowhere", "data.root"),
         ("resume=.", "resume="),
@@ -50,3 +57,23 @@ def test_what_cannot_be_verified_is_one_message(command, quick, override, messag
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.faults
+def test_a_ctrl_c_ends_both_processes_in_one_line(quick, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vitlab.verify_resume", *quick, "steps=1000000"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not list(tmp_path.glob("*/straight/metrics.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)  # until all that could write there are gone
+    assert process.returncode == 130
+    assert said == "vitlab: stopped; nothing was written\n"
+    assert not list(tmp_path.iterdir())

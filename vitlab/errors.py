@@ -25,6 +25,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
+def printable(text: str) -> str:
+    """``text`` in one line, with what would move a terminal's cursor written out: names may be a stranger's."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def did_you_mean(name: str, legal: Iterable[str]) -> str:
     """``"; did you mean a or b?"`` for the legal names nearest to ``name``, or an empty string if none is near."""
     near = get_close_matches(name, list(dict.fromkeys(legal)), n=2, cutoff=0.6)

@@ -1,6 +1,5 @@
 """``python -m vitlab.evaluate``: what a finished run can do, from nothing but its folder."""
 
-import math
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from vitlab import provenance
 from vitlab.config.build import build, refusals_of
 from vitlab.config.command import run_command
 from vitlab.config.rules import whole_number
-from vitlab.errors import VitlabError
+from vitlab.config.secrets import hidden_in
+from vitlab.errors import VitlabError, printable
 from vitlab.trained import Trained, choose, load_trained
 
 if TYPE_CHECKING:  # torch is imported only once there is something to evaluate
@@ -48,12 +48,12 @@ def evaluate(cfg: DictConfig) -> float:
     with GracefulStop() as stop, stop.at_once():
         found = _found(cfg, trained, stop)
     folder = trained.run.path / "evaluation" / _name(cfg)
-    command = " ".join(["python -m vitlab.evaluate", *HydraConfig.get().overrides.task])
+    command = " ".join(["python -m vitlab.evaluate", *map(hidden_in, HydraConfig.get().overrides.task)])
     try:
         write(found, folder, command)
     except OSError as error:
         raise VitlabError(f"{folder} cannot be written: {error.strerror or error}") from error
-    print("\n".join(sentences(found)))
+    print("\n".join(map(printable, sentences(found))))
     print(f"{os.path.relpath(folder / PAGE)} shows it")
     accuracy: float = found["accuracy"]
     return accuracy
@@ -81,7 +81,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
     from vitlab.engine.precision import Precision
     from vitlab.evaluation import measures
     from vitlab.evaluation.predictions import First, Predictions, Predictor
-    from vitlab.evaluation.robustness import robustness
+    from vitlab.evaluation.robustness import BATCH, SEED, robustness
     from vitlab.evaluation.speed import speed
 
     with refusals_of("device"):
@@ -93,9 +93,8 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
     augment = build(settings, "augment", cfg.allow_targets)
     predictor = Predictor(trained.model.to(device), augment, Precision(settings.trainer.precision, device), stop)
 
-    def batches(data: "ImageData", split: str, limit: int | None = None) -> Any:
-        own = {"batch_size": cfg.batch_size, "device": device, "seed": settings.seed}
-        return data.batches(split, **own, shuffle=limit is not None, limit=limit)
+    def batches(data: "ImageData", split: str) -> Any:
+        return data.batches(split, batch_size=cfg.batch_size, device=device, seed=settings.seed, shuffle=False)
 
     predictions = predictor.on(batches(data, cfg.split))
     shape = (data.spec.channels, data.spec.image_size, data.spec.image_size)
@@ -109,7 +108,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
         "device": device_name(device),
         **measures.measures(predictions),
         "calibrated": {"temperature": temperature, "fitted_on": "val", **measures.measures(cooled)},
-        "classes": measures.by_class(predictions, data.spec.class_names),
+        "classes": measures.by_class(predictions, trained.class_names),
         "confusion": measures.confusion(predictions),
         "reliability": [asdict(one) for one in measures.reliability(predictions)],
         "speed": speed(predictor, shape, min(cfg.batch_size, len(predictions.labels))),
@@ -117,11 +116,11 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
     if cfg.mirror:
         found["mirrored"] = measures.measures(predictor.on(batches(data, cfg.split), mirrored=True))
     if cfg.robustness:
-        enough = batches(data, cfg.split, math.ceil(cfg.robustness_images / cfg.batch_size))
-        some = First(enough, cfg.robustness_images)
+        drawn = data.batches(cfg.split, batch_size=BATCH, device=device, seed=SEED, shuffle=True)
+        some = First(drawn, cfg.robustness_images)
         clean = predictor.on(some)
         found["images_damaged"], found["accuracy_of_these"] = len(clean.labels), clean.accuracy
-        found["robustness"] = robustness(predictor, some, settings.model.patch_size, settings.seed)
+        found["robustness"] = robustness(predictor, some, settings.model.get("patch_size") or data.spec.patch_size)
     return found
 
 

@@ -13,7 +13,7 @@ from vitlab.config.command import run_command
 from vitlab.config.compose import plain
 from vitlab.config.rules import whole_number
 from vitlab.engine.stop import GracefulStop
-from vitlab.errors import Interrupted, VitlabError
+from vitlab.errors import Interrupted, VitlabError, printable
 from vitlab.evaluation.images import left_out, named, read
 from vitlab.runs import write_json
 from vitlab.trained import Trained, choose, load_trained
@@ -58,7 +58,7 @@ def predict(cfg: DictConfig) -> None:
             raise VitlabError(f"output={cfg.output} cannot be written: {error.strerror or error}") from error
     for row in rows[:10]:
         seen = ", ".join(f"{name} {share:.1%}" for name, share in row["classes"])
-        print(f"{row['image']}: {seen}")
+        print(printable(f"{row['image']}: {seen}"))
     if len(rows) > 10:
         print(f"and {len(rows) - 10} more")
     if rows:
@@ -106,15 +106,18 @@ def _write(rows: list[dict[str, Any]], broken: list[str], folder: Path, top: int
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "predictions.json", {"images": rows, "left_out": broken})
+    table, sheet = folder / "predictions.csv", folder / _SHEET
     if not rows:
+        for old in (table, sheet):
+            old.unlink(missing_ok=True)
         return
     count = min(top, len(rows[0]["classes"]))
     header = ["image", *(f"{kind}_{place}" for place in range(1, count + 1) for kind in ("class", "probability"))]
-    with (folder / "predictions.csv").open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with table.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows([row["image"], *(value for pair in row["classes"] for value in pair)] for row in rows)
-    contact_sheet(rows, folder / _SHEET)
+    contact_sheet(rows, sheet)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def accept_other_data(run: RunFolder, hashes: dict[str, str]) -> list[str]:
         content = read(run)
         content["changed_data"] = sorted({*content.get("changed_data", []), *changed})
         write_json(run.provenance, {**content, "hashes": hashes})
-    return list(read(run).get("changed_data", [])) if run.provenance.exists() else []
+    changed_ever = read(run).get("changed_data", []) if run.provenance.exists() else []
+    return [name for name in hashes if name in changed_ever]
 
 
 def _changed(run: RunFolder, hashes: dict[str, str]) -> list[str]:

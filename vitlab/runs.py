@@ -129,9 +129,11 @@ def open_run(key: str, path: str | Path) -> RunFolder:
     """The existing run folder ``path``, which the user named as ``key``.
 
     Raises:
-        VitlabError: there is no such folder, or it holds no run.
+        VitlabError: there is no such folder, it holds no run, or a link in it leads out of it.
     """
-    return RunFolder(_open(key, path, "run", "config.yaml"))
+    folder = _open(key, path, "run", "config.yaml")
+    _refuse_links_out_of(folder)
+    return RunFolder(folder)
 
 
 def open_sweep(key: str, path: str | Path) -> Path:
@@ -173,16 +175,34 @@ def _open(key: str, path: str | Path, kind: str, file: str) -> Path:
     return folder
 
 
+def _refuse_links_out_of(folder: Path) -> None:
+    """What is written into a folder, which may be a stranger's, must not land elsewhere.
+
+    Raises:
+        VitlabError: a link in it leads out of it; W&B's own links, which it makes anew, are left to it.
+    """
+    home = folder.resolve()
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in [*folders, *files]):
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise VitlabError(f"{path} is a link out of the folder of the run; put what it leads to in its place")
+        folders[:] = [name for name in folders if name != "wandb"]
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part.
 
     Raises:
+        VitlabError: a number in it is not finite.
         OSError: the disk is full or the folder cannot be written; the old file stays.
     """
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise VitlabError(f"{path} is not written: a figure in it is not finite") from error
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
-        file.write("\n")
+        file.write(f"{text}\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -39,7 +39,8 @@ class Trained:
     def class_names(self) -> tuple[str, ...]:
         """In the order of the logits; their numbers where nothing tells their names."""
         known = provenance.class_names(self.run)
-        return tuple(known) or tuple(str(number) for number in range(self.settings.model.num_classes))
+        count = self.settings.model.get("num_classes") or self.settings.data.get("num_classes") or 0
+        return *known, *(str(number) for number in range(len(known), count))
 
 
 def choose(cfg: DictConfig) -> RunFolder:
@@ -76,4 +77,6 @@ def load_trained(run: RunFolder, checkpoint: str, allow_targets: Sequence[str]) 
     state = read(path)
     model: Any = build(saved.from_checkpoint(settings), "model", allow_targets)
     load_weights(model, weights_to_evaluate(state), path)
+    if not all(bool(weights.isfinite().all()) for weights in model.state_dict().values()):
+        raise VitlabError(f"{path} holds weights that are not finite")
     return Trained(run, settings, model.eval(), state["step"])

@@ -1,6 +1,7 @@
 """``python -m vitlab.verify_resume``: is a run that is stopped and resumed the run that was not?"""
 
 import io
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def verify_resume(cfg: DictConfig) -> None:
         raise VitlabError(
             f"resume={cfg.resume} is a run that has begun, and verify_resume begins its own; leave it out"
         )
-    whole_number(cfg, "steps", 2)
+    whole_number(cfg, "steps", 2, needed=True)
     overrides = plain(HydraConfig.get().overrides.task)
     steps, half = cfg.steps, cfg.steps // 2
     settings = _settled(cfg, overrides)
@@ -72,13 +73,19 @@ def _in_a_process(settings: dict[str, Any], folder: Path, stop_at: int | None) -
     context = get_context("spawn")
     theirs, ours = context.Pipe()
     process = context.Process(target=_tell_how_it_ended, args=(ours, settings, folder, stop_at))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is this process's, which ends the other
     process.start()
+    signal.signal(signal.SIGINT, before)
     ours.close()
     try:
         problem = theirs.recv()
     except EOFError:
         problem = "its process was killed"
-    process.join()
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.join()
     if problem is not None:
         raise VitlabError(problem)
 

@@ -99,3 +99,8 @@ def test_solarize_add_is_timm_s():
         theirs = solarize_add(reference.to_pil_image(image), value)
         expected.append(reference.to_tensor(theirs))
     assert torch.allclose(ops.solarize_add(batch, added / 255), torch.stack(expected), atol=1e-6)
+
+
+def test_images_without_an_inside_are_as_sharp_as_they_were():
+    images = torch.rand(2, 3, 2, 5)
+    assert torch.equal(ops.sharpness(images, torch.tensor([0.5, 1.9])), reference.adjust_sharpness(images, 1.5))

@@ -154,3 +154,13 @@ def test_a_list_of_values_without_multirun_says_how_to_mean_it(command):
     done = command("train", "model.depth=4,8")
     assert done.returncode == 1
     assert "model.depth=4,8 is a list of values: add --multirun" in done.stderr
+
+
+def test_an_error_tells_no_secret_and_moves_no_cursor(command):
+    done = command("evaluate", "run='/x/\x1b[2J'", "checkpoint=hf_VerySecret123", env={"HF_TOKEN": "hf_VerySecret123"})
+    assert done.returncode == 1
+    assert "checkpoint=*** is not one of" in done.stderr
+    done = command("evaluate", "run='/x/\x1b[2J'")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    assert r"/x/\x1b[2J: there is no such folder" in done.stderr

@@ -110,7 +110,15 @@ def test_a_model_of_a_checkpoint_needs_no_weights_to_begin_with(compose):
 
 
 @pytest.mark.parametrize(
-    "text", ["${oc.env:HOME}", "a ${oc.decode:1}", "${${name}:HOME}", '"\\u0024{oc.env:HOME}"', "${x.${oc.env:HOME}}"]
+    "text",
+    [
+        "${oc.env:HOME}",
+        "a ${oc.decode:1}",
+        "${${name}:HOME}",
+        '"\\u0024{oc.env:HOME}"',
+        "${x.${oc.env:HOME}}",
+        "${name}",
+    ],
 )
 def test_a_folder_does_not_look_into_the_environment(tmp_path, text):
     run = RunFolder(tmp_path)
@@ -125,3 +133,10 @@ def test_a_folder_does_not_say_where_the_key_of_w_and_b_is_sent(tmp_path):
         "tracker:\n  project: lab\n  settings: {base_url: http://elsewhere, https_proxy: x, x_disable_stats: false}\n"
     )
     assert saved.load(run).tracker == {"project": "lab", "settings": {"x_disable_stats": False}}
+
+
+def test_what_is_asked_of_w_and_b_may_not_stand_elsewhere_either(tmp_path):
+    run = RunFolder(tmp_path)
+    run.config.write_text("elsewhere: {base_url: http://elsewhere}\ntracker: {settings: '${elsewhere}'}\n")
+    with pytest.raises(VitlabError, match="holds nothing but values"):
+        saved.load(run)

@@ -114,3 +114,8 @@ def test_a_sweep_refuses_what_it_would_have_to_write_down(command, tmp_path):
     assert done.returncode == 2
     assert done.stderr == "vitlab: +my_token=*** would be written down by a sweep; give it by the environment\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("word", ["a", "a.", "a_token", "x="])
+def test_a_text_of_any_length_is_read_once(word):
+    assert hidden_in(word * 100_000).startswith(word)  # by the square of its length it would take hours

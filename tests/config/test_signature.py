@@ -94,3 +94,8 @@ def test_a_class_of_others_that_takes_anything_is_left_to_itself():
             super().__init__()
 
     check("model.part", {"_target_": "x", "whatever": 3}, Open)
+
+
+def test_a_setting_of_another_part_is_refused_with_the_way_to_leave_it_out():
+    with pytest.raises(VitlabError, match="scheduler.floor is no setting of this part; ~scheduler.floor leaves it out"):
+        check("scheduler", {"_target_": "my.part", "size": 1, "floor": 0.02}, part)

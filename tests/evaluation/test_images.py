@@ -48,3 +48,9 @@ def test_images_of_any_size_are_read_and_the_broken_one_is_named(folder):
     assert left_out(broken, 3).startswith("1 of 3 files is left out: ")
     assert "broken.png cannot be decoded" in left_out(broken, 3)
     assert read([folder / "broken.png"], 16, 1)[0].shape == (0, 1, 16, 16)
+
+
+@pytest.mark.parametrize("images", ["", [""]])
+def test_no_name_is_not_the_folder_where_one_is(images):
+    with pytest.raises(VitlabError, match="images= is empty"):
+        named(images)

@@ -87,3 +87,11 @@ def test_a_class_without_images_does_no_harm():
     rows = by_class(predictions, ("a", "b", "c"))
     assert [row["images"] for row in rows] == [1, 1, 0]
     assert np.isfinite([row["f1"] for row in rows]).all()
+
+
+def test_a_confidence_of_one_belongs_to_the_last_bin():
+    sure, nearly = torch.tensor([200.0, 0.0]), torch.tensor([math.log(19), 0.0])  # of which 0.95 is the share
+    logits = torch.stack([sure] * 1000 + [nearly] * 1000)
+    labels = torch.tensor([0] * 800 + [1] * 200 + [0] * 1000)
+    # All lie between 14/15 and 1, with 0.975 of confidence and 0.9 right.
+    assert calibration_error(logits, labels) == pytest.approx(0.075, abs=1e-4)

@@ -84,6 +84,8 @@ def contrast(images: Tensor, strength: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, strength: Tensor) -> Tensor:
     """Away from the smoothed image; its outermost pixels stay."""
+    if min(images.shape[-2:]) < 3:  # nothing but outermost pixels
+        return images
     channels = images.shape[1]
     kernel = torch.ones(3, 3, device=images.device)
     kernel[1, 1] = 5

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from io import TextIOWrapper
 from typing import Any, NoReturn
@@ -19,12 +20,22 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vitlab.config.compose import HYDRA_VERSION_BASE, conf_dir, register_resolvers
 from vitlab.config.secrets import hidden_in
-from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line
+from vitlab.errors import Interrupted, VitlabError, did_you_mean, first_line, printable
 
 _PATHS = ("run", "other", "resume", "output", "sweep.resume", "images", "data_root")
 _FAILED, _WRONG_COMMAND_LINE = 1, 2
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Where a Ctrl-C that nothing else takes, also while an error is being explained, is one message."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _fail("stopped; nothing was written", 130)
+
+
+@_stoppable()
 def run_command(
     task: Callable[[DictConfig], Any], config_name: str, flags: Sequence[str] = (), always_sweeps: bool = False
 ) -> None:
@@ -57,8 +68,6 @@ def run_command(
     except BrokenPipeError:  # the reader went away: --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_FAILED)
-    except KeyboardInterrupt:
-        _fail("stopped before anything was begun", 130)
     except (VitlabError, HydraException, OmegaConfBaseException) as error:
         if asked_for_traceback:
             raise
@@ -134,15 +143,20 @@ def _telling(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         except (VitlabError, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.RUN:
                 _fail(explain(error), _FAILED)  # here, because Hydra would put words of its own before it
-            print(f"vitlab: {explain(error)}", file=sys.stderr)
+            _tell(explain(error))
             raise
 
     return telling
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"vitlab: {message}", file=sys.stderr)
+    _tell(message)
     sys.exit(code)
+
+
+def _tell(message: str) -> None:
+    lines = hidden_in(message).splitlines()
+    print(f"vitlab: {chr(10).join(map(printable, lines))}", file=sys.stderr)
 
 
 def explain(error: Exception, config_name: str = "train", arguments: Sequence[str] = ()) -> str:

@@ -19,16 +19,14 @@ _COUNTS = (
     *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
     *("trainer.accumulate", "trainer.limit_batches"),
 )
-_COUNTS_FROM_ZERO = (
-    *("model.num_registers", "seed", "trainer.skip_bad_steps"),
-    *("data.memory_limit_mb", "data.num_workers", "data.split_seed"),
-)
+_COUNTS_FROM_ZERO = (*("model.num_registers", "trainer.skip_bad_steps", "data.memory_limit_mb", "data.num_workers"),)
 _RATES = (
     *("model.drop_path", "model.patch_drop", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
-    *("objective.label_smoothing", "trainer.ema_decay"),
+    *("objective.label_smoothing", "optimizer.momentum", "trainer.ema_decay"),
 )
 _OPEN_SHARES = ("data.val_fraction",)
 _POSITIVE = ("optimizer.lr", "model.mlp_ratio", "model.layer_scale", "model.layer_decay", "trainer.clip_norm")
+_FROM_ONE = ("scheduler.start", "scheduler.end")
 _NOT_NEGATIVE = ("optimizer.weight_decay",)
 _CLOSED_SHARES = ("scheduler.floor",)
 _SWITCHES = (
@@ -66,6 +64,8 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
         _number(cfg, key, "a share of the learning rate lies in 0 <= share <= 1", lambda x: 0 <= x <= 1)
     for key in _POSITIVE:
         _number(cfg, key, "it must be greater than 0", lambda x: x > 0)
+    for key in _FROM_ONE:
+        _number(cfg, key, "it divides the learning rate, and must be 1 or more", lambda x: x >= 1)
     for key in _NOT_NEGATIVE:
         _number(cfg, key, "it must not be negative", lambda x: x >= 0)
     for key, legal in _CHOICES.items():
@@ -73,11 +73,14 @@ def refuse_illegal(cfg: DictConfig, overrides: list[str]) -> None:
     for key in _SWITCHES:
         _switch(cfg, key)
     whole_number(cfg, "optimizer.ns_steps", 1, 99)
+    whole_number(cfg, "seed", 0, 2**64 - 1)  # what torch's generators take, and numpy's
+    whole_number(cfg, "data.split_seed", 0, 2**32 - 1)
     _durations(cfg)
     _one_length(overrides)
     _heads_divide_width(cfg)
     _patch_divides_image(cfg)
     _mixes_all_classes(cfg)
+    _normalises_all_channels(cfg)
     _mup_needs_adam(cfg)
     _shards_have_no_scaler(cfg)
 
@@ -185,6 +188,18 @@ def _mixes_all_classes(cfg: DictConfig) -> None:
     mixed, classes = OmegaConf.select(cfg, "augment.mix.num_classes"), OmegaConf.select(cfg, "model.num_classes")
     if None not in (mixed, classes) and mixed != classes:
         raise VitlabError(f"augment.mix.num_classes={mixed} is not model.num_classes={classes}; try {classes}")
+
+
+def _normalises_all_channels(cfg: DictConfig) -> None:
+    channels = OmegaConf.select(cfg, "data.channels")
+    for key in ("data.mean", "data.std", "augment.mean", "augment.std"):
+        values = OmegaConf.select(cfg, key)
+        if channels is None or not OmegaConf.is_list(values):
+            continue
+        if len(values) != channels:
+            raise VitlabError(f"{key}={values} has {len(values)} values, and data.channels={channels}: one for each")
+        if key.endswith("std") and not all(isinstance(value, int | float) and value > 0 for value in values):
+            raise VitlabError(f"{key}={values} divides the images, and must be greater than 0")
 
 
 def _mup_needs_adam(cfg: DictConfig) -> None:

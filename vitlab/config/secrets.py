@@ -11,13 +11,12 @@ _KEY = r"(?:api|access|secret|private)_?key|(?:access|auth)_?token"
 _WORD = rf"(?:{_KEY}|{_PASSWORD}|secret|token|credentials?|authorization)"
 _NAME = re.compile(rf"(?i)(?:.*[._-])?{_WORD}(?:_?\d+)?")
 _NAME_OF_PASSWORD = re.compile(rf"(?i)(?:.*[._-])?{_PASSWORD}")
+_BEFORE = r"(?:(?<![\w.+~/-])[\w.+~/-]*[._-])?"  # from the beginning of the word on, so that a long text is read once
 _QUOTED = r"'[^']*'|\"[^\"]*\""
 # A list of values goes on behind a comma, and other settings begin there.
-_TYPED = re.compile(
-    rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}(?:_?\d+)?=)({_QUOTED}|[^\s,{{}}]+(?:,[^\s,={{}}]+(?=[,\s}}]|$))*)"
-)
+_TYPED = re.compile(rf"(?i)({_BEFORE}{_WORD}(?:_?\d+)?=)({_QUOTED}|[^\s,{{}}]+(?:,[^\s,={{}}]+(?=[,\s}}]|$))*)")
 # As in YAML and JSON, where a token may also be that of a model: then it is one that looks like a key.
-_NOTED = re.compile(rf"(?i)((?:[\w.+~/-]*[._-])?{_WORD}(?:_?\d+)?['\"]?: *)({_QUOTED}|(?=[\w+/=-]*\d)[\w+/=-]{{12,}})")
+_NOTED = re.compile(rf"(?i)({_BEFORE}{_WORD}(?:_?\d+)?['\"]?: *)({_QUOTED}|(?=[\w+/=-]*\d)[\w+/=-]{{12,}})")
 _IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _HARMLESS = re.compile(r"(?i)true|false|null|none|[-+.\de]+|\*+")
 _SHORTEST = 8  # a shorter value of the environment may be any word

@@ -36,6 +36,7 @@ def check(name: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
         elif not is_open:
             legal = ", ".join(parameters) or "no settings"
             hint = did_you_mean(str(key), parameters)
+            hint = hint or f"; ~{name}.{key} leaves it out"
             raise VitlabError(f"{name}.{key} is no setting of this part{hint} ({node['_target_']} takes {legal})")
     missing = [key for key, p in parameters.items() if p.default is p.empty and key not in node]
     if missing and not node.get("_partial_") and "_args_" not in node:

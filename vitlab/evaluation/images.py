@@ -31,6 +31,8 @@ def named(images: Any, but: Path | None = None) -> list[Path]:
 
 
 def _named(name: Any, but: Path | None) -> list[Path]:
+    if not str(name):
+        raise VitlabError("images= is empty; images=. names the folder where you are")
     path = Path(str(name)).expanduser()
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and _is_file(file))

@@ -54,7 +54,8 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
     Guo et al. 2017, "On calibration of modern neural networks", equation 3.
     """
-    return multiclass_calibration_error(logits.softmax(dim=1), labels, logits.shape[1], n_bins=BINS, norm="l1").item()
+    shares = logits.softmax(dim=1).clamp(max=1 - 2**-24)  # torchmetrics gives 1 a bin of its own, beside the others
+    return multiclass_calibration_error(shares, labels, logits.shape[1], n_bins=BINS, norm="l1").item()
 
 
 def brier(logits: Tensor, labels: Tensor) -> float:

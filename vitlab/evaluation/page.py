@@ -1,6 +1,7 @@
 """A page of HTML that needs nothing else: its pictures lie in it, and every word of a stranger is text."""
 
 import base64
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from vitlab import __version__
+from vitlab.errors import printable
 
 
 def render(template: Path, **shown: Any) -> str:
@@ -23,7 +25,13 @@ def render(template: Path, **shown: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.filters["markdown"] = _as_markdown
     return environment.get_template(template.name).render(version=__version__, **shown)
+
+
+def _as_markdown(words: str) -> str:
+    """Words as text of Markdown: no link, no picture, no tag."""
+    return re.sub(r"([\\`\[\]])", r"\\\1", printable(words)).replace("<", "&lt;")
 
 
 def embedded(pictures: Iterable[Path]) -> dict[str, str]:

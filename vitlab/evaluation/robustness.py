@@ -1,4 +1,4 @@
-"""How much accuracy is left when images are damaged: all of it made on the fly, from the run's seed."""
+"""How much accuracy is left when images are damaged: all of it made on the fly, the same for every model."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +13,8 @@ from vitlab.evaluation.corruptions import CORRUPTIONS, LEVELS, corrupt
 from vitlab.evaluation.measures import interval
 from vitlab.evaluation.predictions import First, Predictor
 
+BATCH = 100  # images that are damaged at once: the draws depend on it, and so it is the same for all
+SEED = 0  # of the images and of the damage, whatever the run's seed is
 _DROPPED = (0.25, 0.5, 0.75)  # share of the patches
 _SHIFTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4)  # of the side
 _RESOLUTIONS = (0.75, 0.5, 0.25)  # of the side
@@ -20,14 +22,13 @@ _RESOLUTIONS = (0.75, 0.5, 0.25)  # of the side
 Row = dict[str, Any]
 
 
-def robustness(predictor: Predictor, batches: Batches | First, patch_size: int, seed: int) -> dict[str, list[Row]]:
+def robustness(predictor: Predictor, batches: Batches | First, patch_size: int) -> dict[str, list[Row]]:
     """Accuracy under each kind of damage, level by level.
 
     Args:
         predictor: the model.
-        batches: clean images.
+        batches: clean images, ``BATCH`` at a time.
         patch_size: pixels along the side of a patch, for what is done to patches.
-        seed: of all draws; the same images are damaged in the same way for every model.
 
     Returns:
         By kind a row for each level: ``level`` in words, ``accuracy``, ``accuracy_95``.
@@ -35,7 +36,7 @@ def robustness(predictor: Predictor, batches: Batches | First, patch_size: int, 
     size = next(iter(batches.epoch(0)))[0].shape[-1]
     found: dict[str, list[Row]] = {}
     for kind, level, damage in _damages(size, patch_size):
-        draw = torch.Generator(predictor.precision.device).manual_seed(seed)
+        draw = torch.Generator(predictor.precision.device).manual_seed(SEED)
         predictions = predictor.on(batches, partial(damage, draw=draw))
         correct = int((predictions.logits.argmax(dim=1) == predictions.labels).sum())
         images = len(predictions.labels)

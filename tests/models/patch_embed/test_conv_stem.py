@@ -41,3 +41,8 @@ def test_a_patch_that_halving_does_not_reach_is_refused(kind, name):
         ValueError, match=f"patch_embed={name} halves the image, so patch_size=7.*try patch_size=2 or 4"
     ):
         kind(28, 7, 1, 8)
+
+
+def test_a_single_patch_is_refused_for_the_sake_of_batch_norm():
+    with pytest.raises(ValueError, match="more than one patch; try patch_size=4"):
+        ConvStem(8, 8, 3, 16)

@@ -23,7 +23,8 @@ class ConvStem(nn.Module):
         embed_dim: width of a token.
 
     Raises:
-        ValueError: the patch does not divide the image or is no power of two; in ``forward``, images of another size.
+        ValueError: the patch does not divide the image, is all of it or is no power of two; in ``forward``, images of
+            another size.
     """
 
     formula = "[conv 3×3, half size → BN → ReLU] × log₂P → conv 1×1"
@@ -32,6 +33,8 @@ class ConvStem(nn.Module):
         super().__init__()
         steps = halvings(image_size, patch_size, "conv_stem")
         self.grid_size = grid_of(image_size, patch_size)
+        if self.grid_size == (1, 1):
+            raise ValueError(f"conv_stem's batch norm needs more than one patch; try patch_size={patch_size // 2}")
         self.image_shape = (channels, image_size, image_size)
         widths = [channels, *(max(1, embed_dim // 2**left) for left in range(steps, 0, -1))]
         self.stem = nn.Sequential()
