@@ -9,7 +9,7 @@ side as there are cores, with a thread each. What is typed goes to all runs. Min
 takes longer than the second: compiling, as in speed runs.
 
 ``ONLY=sprint_cifar10,peak_cifar10`` trains no others, ``SEEDS=5`` takes so many. The tables are of all that is trained.
-Other words for the same recipes need another folder: move ``outputs/ladder`` away.
+Runs that were begun with other words are refused: move ``outputs/ladder`` away.
 """
 
 import json
@@ -27,11 +27,17 @@ from statistics import mean
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from benchmarks.side_by_side import machine, write
 from vitlab.comparison.statistics import difference, interval
+from vitlab.config.command import explain
 from vitlab.config.compose import conf_dir, register_resolvers
+from vitlab.config.saved import load_overrides
+from vitlab.engine.stop import STOP_AT_EOF
+from vitlab.errors import VitlabError
+from vitlab.runs import RunFolder
 from vitlab.sweeps.forecast import forecast
 
 FOLDER = Path("outputs/ladder")
@@ -93,17 +99,27 @@ TRIED_SMALL = (Rung("modern_cifar10", LADDER[0].small, ("augment=strong",)),)
 def main() -> None:
     """Measure, train what is not trained yet, and write the tables of all that is."""
     typed = sys.argv[1:]
+    if any(word.startswith("-") for word in typed):
+        sys.exit(__doc__)
     on_gpu = torch.cuda.is_available()
     tried = TRIED if on_gpu else (*TRIED_SMALL, *TRIED)
-    rungs = _wanted((*LADDER, *tried))
-    lines = [f"{machine()}; {' '.join(word for word in typed if 'root' not in word)}", "", *_throughput(typed)]
+    rungs, seeds = _wanted((*LADDER, *tried)), os.environ.get("SEEDS", "3")
+    if not seeds.isdecimal() or int(seeds) < 1:
+        sys.exit(f"SEEDS={seeds} is not a whole number from 1 up")
+    trained_with = typed
     if not on_gpu:
-        typed = [word for word in typed if not word.startswith("data.root=")] + [f"data.root={_few_images(typed)}"]
-    jobs = [(rung, seed) for rung in rungs for seed in range(int(os.environ.get("SEEDS", "3")))]
+        trained_with = [word for word in typed if not word.startswith("data.root=")]
+        trained_with.append(f"data.root={_few_images(typed)}")
+    jobs = [Job(rung, seed, tuple(trained_with), on_gpu) for rung in rungs for seed in range(int(seeds))]
+    for job in jobs:
+        job.refuse_other_words()
+    told = " ".join(word for word in typed if "root" not in word)
+    lines = [f"{machine()}; {told}{'' if on_gpu else '; the trainings had a thread each'}", "", *_throughput(typed)]
     with ThreadPoolExecutor(1 if on_gpu else os.cpu_count()) as pool:
-        ended = list(pool.map(lambda job: _train(*job, typed, on_gpu), jobs))
+        ended = list(pool.map(Job.train, jobs))
+    if False in ended:
+        sys.exit(f"{ended.count(False)} of {len(ended)} runs failed, see above; nothing is written")
     write("ladder", "\n".join([*lines, "", *_table(tried)]))
-    sys.exit(f"{ended.count(False)} of {len(ended)} runs failed, see above" if False in ended else 0)
 
 
 def _wanted(rungs: Sequence[Rung]) -> list[Rung]:
@@ -122,7 +138,9 @@ def _throughput(typed: Sequence[str]) -> Iterator[str]:
         cfg = _compose(f"experiment={rung.experiment}", "tracker=none", *few, *typed)
         measured.append((rung, cfg, forecast(cfg)))
         peak = max(peak, _peak())  # again beside each recipe: the speed of a shared machine changes
-    yield f"The recipes as they stand, from a few steps of each; one large product runs at {peak / 1e12:.2f} TFLOP/s."
+    batches = "" if torch.cuda.is_available() else ", in batches of 32"
+    yield f"The recipes as they stand, from a few steps of each{batches}; one large product runs at"
+    yield f"{peak / 1e12:.2f} TFLOP/s. MFU counts all blocks of each image, also those that drop path leaves out."
     yield ""
     yield "| recipe | parameters | FLOPs of an image | images/s | MFU | epochs | the whole would take |"
     yield "|---|---|---|---|---|---|---|"
@@ -188,18 +206,53 @@ def _seconds(folder: Path) -> float:
     return float(_summary(folder)["seconds"] - max(0.0, warmup))
 
 
-def _train(rung: Rung, seed: int, typed: Sequence[str], on_gpu: bool) -> bool:
-    """One run with what is typed, unless it is there; whether it is."""
-    folder = rung.folder / f"seed-{seed}"
-    if _summary(folder).get("status") == "done":
-        return True
-    new = [f"experiment={rung.experiment}", "tracker=none", *(() if on_gpu else rung.small), *rung.but, *typed]
-    begun = (folder / "config.yaml").exists()
-    words = [f"resume={folder}"] if begun else [*new, f"seed={seed}", f"hydra.run.dir={folder}"]
-    print("vitlab.train", *words, file=sys.stderr)
-    environment = os.environ | ({} if on_gpu else {"OMP_NUM_THREADS": "1"})
-    command = [sys.executable, "-m", "vitlab.train", *words]
-    return subprocess.run(command, env=environment, check=False, stdout=sys.stderr).returncode == 0
+@dataclass(frozen=True)
+class Job:
+    """One run of a rung.
+
+    Args:
+        rung: which.
+        seed: of the run.
+        typed: what else is typed for all runs.
+        on_gpu: whether it is the recipe itself, and not its small form.
+    """
+
+    rung: Rung
+    seed: int
+    typed: tuple[str, ...]
+    on_gpu: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.rung.folder / f"seed-{self.seed}"
+
+    @property
+    def words(self) -> list[str]:
+        """What anyone would type for it."""
+        small = () if self.on_gpu else self.rung.small
+        recipe = [f"experiment={self.rung.experiment}", "tracker=none", *small, *self.rung.but]
+        return [*recipe, *self.typed, f"seed={self.seed}"]
+
+    def refuse_other_words(self) -> None:
+        """End here if it was begun with other words: its figures would not be those of this table."""
+        began = load_overrides(RunFolder(self.folder))
+        if began and sorted(began) != sorted(self.words):
+            other = " ".join(sorted({*began} ^ {*self.words}))
+            sys.exit(f"{self.folder} was begun with other words ({other}); move {FOLDER} away")
+
+    def train(self) -> bool:
+        """Train it, unless it is there; whether it is."""
+        if _summary(self.folder).get("status") == "done":
+            return True
+        begun = (self.folder / "config.yaml").exists()
+        words = [f"resume={self.folder}"] if begun else [*self.words, f"hydra.run.dir={self.folder}"]
+        print("vitlab.train", *words, file=sys.stderr)
+        environment = os.environ | {STOP_AT_EOF: "1"} | ({} if self.on_gpu else {"OMP_NUM_THREADS": "1"})
+        command = [sys.executable, "-m", "vitlab.train", *words]
+        # A pipe that nothing is written to: it ends when this process does, and the run saves and ends with it.
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=sys.stderr) as process:
+            return process.wait() == 0
 
 
 def _table(tried: Sequence[Rung]) -> Iterator[str]:
@@ -238,11 +291,12 @@ def _mirrored(rung: Rung) -> dict[int, float]:
     """Test accuracy when each image is seen in the mirror too, by seed."""
     found = {}
     for folder in rung.runs():
-        subprocess.run(
-            [sys.executable, "-m", "vitlab.evaluate", f"run={folder}", "mirror=true"], check=True, stdout=sys.stderr
-        )
-        evaluation = json.loads((folder / "evaluation/test/evaluation.json").read_text())
-        found[_seed(folder)] = 100 * evaluation["mirrored"]["accuracy"]
+        evaluation = folder / "evaluation/test/evaluation.json"
+        if not evaluation.exists() or "mirrored" not in json.loads(evaluation.read_text()):
+            command = [sys.executable, "-m", "vitlab.evaluate", f"run={folder}", "mirror=true"]
+            if subprocess.run(command, check=False, stdout=sys.stderr).returncode != 0:
+                continue
+        found[_seed(folder)] = 100 * json.loads(evaluation.read_text())["mirrored"]["accuracy"]
     return found
 
 
@@ -263,4 +317,9 @@ def _ahead(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("stopped; started again, it goes on")
+    except (VitlabError, HydraException) as error:
+        sys.exit(explain(error))

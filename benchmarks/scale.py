@@ -58,7 +58,9 @@ def main() -> None:
         print(json.dumps(_MEASURED[sys.argv[1]](int(sys.argv[2]))))
         return
     chosen = sys.argv[1:] or list(_AXES)
-    parts = [f"{machine()}; every point in a process of its own"]
+    if unknown := set(chosen) - set(_AXES):
+        sys.exit(f"{', '.join(sorted(unknown))}: there is no such axis (there are: {', '.join(_AXES)})")
+    parts = [f"{machine()}; every point in a process of its own; exponents are fitted to the upper three points"]
     for axis in chosen:
         points = [_point(axis, at) for at in range(len(_AXES[axis]))]
         parts.append(_table(axis, points))

@@ -17,14 +17,16 @@ from statistics import median
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from benchmarks.side_by_side import machine, write
 from vitlab.assembly import assemble
+from vitlab.config.command import explain
 from vitlab.config.compose import conf_dir, register_resolvers
 from vitlab.data.source import Files, Pixels, Request, Source
 from vitlab.data.splits import carve
-from vitlab.errors import Interrupted
+from vitlab.errors import Interrupted, VitlabError
 
 _IMAGES, _JUDGES = 5000, 2000
 _GOALS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
@@ -38,7 +40,10 @@ Curve = list[tuple[float, float]]
 def main() -> None:
     """Train both recipes and write the table."""
     typed = sys.argv[1:]
-    minutes = float(os.environ.get("MINUTES", "15"))
+    try:
+        minutes = float(os.environ.get("MINUTES", "15"))
+    except ValueError:
+        sys.exit(f"MINUTES={os.environ['MINUTES']} is no number")
     theirs = _curve(_SEED_RECIPE, 0, typed, 60 * minutes)
     ours = [_curve(_OURS, seed, typed, 60 * minutes) for seed in _SEEDS]
     best = max(accuracy for _, accuracy in theirs)
@@ -140,4 +145,7 @@ def _curve(recipe: str, seed: int, typed: list[str], seconds: float) -> Curve:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (VitlabError, HydraException) as error:
+        sys.exit(explain(error))

@@ -9,6 +9,13 @@ from vitlab.errors import VitlabError
 from vitlab.models.attention.patterns import LocalAttention
 
 
+class Something:
+    """What a setting may have to be."""
+
+
+SOMETHING = Something()
+
+
 def part(
     size: int,
     rate: float = 0.1,
@@ -17,6 +24,7 @@ def part(
     limit: int | None = None,
     many: Sequence[float] = (0.0, 1.0),
     pair: tuple[float | Tensor, float | Tensor] = (0.0, 1.0),
+    source: Something = SOMETHING,
     free=None,
 ):
     """A part whose settings have kinds."""
@@ -61,6 +69,7 @@ def test_what_fits_passes(settings):
         ({"pair": 0.5}, "model.part.pair=0.5 is not a list of two numbers"),
         ({"pair": [0.5]}, r"model.part.pair=\[0.5\] is not a list of two numbers"),
         ({"pair": [0.5, "a"]}, r"model.part.pair=\[0.5, 'a'\] is not a list of two numbers"),
+        ({"source": None}, "model.part.source=null is missing: this part needs a Something"),
         ({"name": 3}, "model.part.name=3 is not a word"),
         ({"switch": 1}, "model.part.switch=1 is not true or false"),
         ({"limit": "abc"}, "model.part.limit=abc is not a whole number or null"),

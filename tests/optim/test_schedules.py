@@ -62,6 +62,12 @@ def test_warmup_stable_decay_by_hand():
     assert factors == pytest.approx([0.5, 1, 1, 0.75, 0.5])
 
 
+def test_a_rise_and_a_decay_that_overlap_are_refused():
+    with pytest.raises(ValueError, match="warmup=0.9 of run and decay=0.5 of run overlap in 100 steps"):
+        schedules.warmup_stable_decay(0, RUN, warmup="0.9 of run", decay="0.5 of run")
+    assert schedules.warmup_stable_decay(79, RUN, warmup="0.8 of run", decay="0.2 of run") < 1
+
+
 @pytest.mark.parametrize(
     "schedule", [schedules.cosine, schedules.linear, schedules.constant, schedules.warmup_stable_decay]
 )
@@ -80,6 +86,7 @@ def test_warmup_rises_to_one_and_never_starts_at_zero(schedule):
 )
 def test_every_factor_of_every_run_lies_between_zero_and_one(name, total, warmup, position):
     run = RunLength(total, 7)
+    warmup *= 0.8 if name == "warmup_stable_decay" else 1  # which decays over the last fifth
     factor = getattr(schedules, name)(int(position * (total - 1)), run, warmup=f"{warmup:.4f} of run")
     assert 0 <= factor <= 1
     assert math.isfinite(factor)

@@ -53,10 +53,16 @@ def one_cycle(step: int, run: RunLength, warmup: str = "0.3 of run", start: floa
 def warmup_stable_decay(
     step: int, run: RunLength, warmup: str = "0.05 of run", decay: str = "0.2 of run", floor: float = 0.0
 ) -> float:
-    """Rise, plateau at 1, then a straight line to ``floor`` over the last ``decay`` (Hu et al. 2024, section 4)."""
+    """Rise, plateau at 1, then a straight line to ``floor`` over the last ``decay`` (Hu et al. 2024, section 4).
+
+    Raises:
+        ValueError: the rise and the decay are longer than the run.
+    """
+    length = max(1, parse(decay).steps(run))
+    if parse(warmup).steps(run) + length > run.total_steps + 1:  # by one step where shares are rounded
+        raise ValueError(f"warmup={warmup} and decay={decay} overlap in {run.total_steps} steps; shorten one of them")
     if (ramp := _ramp(step, run, warmup)) < 1:
         return ramp
-    length = max(1, parse(decay).steps(run))
     return 1 - (1 - floor) * min(1.0, max(0.0, (step - (run.total_steps - length)) / length))
 
 
