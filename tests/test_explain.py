@@ -89,7 +89,7 @@ def test_a_screen_without_the_letters_gets_marks_in_their_place(cold_command):
         (["model._target_=torch.nn.Identity"], 1, "model is of class Identity; explain knows"),
         (["model._target_=os.system"], 1, "is not in the allowed packages"),
         (["data.num_classes=0"], 1, "data.num_classes=0 is not a whole number from 1 up"),
-        (["seed=-1"], 1, "seed=-1 is not a whole number from 0 up"),
+        (["seed=-1"], 1, "seed=-1 is not a whole number from 0 to"),
         (["trainer.epochs=3"], 1, "trainer.epochs is no setting here"),
     ],
 )

@@ -53,8 +53,10 @@ def test_names_of_classes_that_are_none_are_unknown(tmp_path, names):
     assert provenance.class_names(run) == []
 
 
-def test_of_changed_data_only_what_the_run_has_is_told(tmp_path):
+@pytest.mark.parametrize("others", [["a\nline of a stranger's", {}], []])
+def test_of_changed_data_only_what_the_run_has_is_told(tmp_path, others):
     run = RunFolder(tmp_path)
-    known = {"hashes": {"images/train": "abc"}, "changed_data": ["images/train", "a\nline of a stranger's"]}
-    run.provenance.write_text(json.dumps(known))
+    run.provenance.write_text(
+        json.dumps({"hashes": {"images/train": "abc"}, "changed_data": ["images/train", *others]})
+    )
     assert provenance.accept_other_data(run, {"images/train": "abc"}) == ["images/train"]

@@ -68,6 +68,7 @@ def test_a_ctrl_c_ends_both_processes_in_one_line(quick, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which whoever runs the tests may ignore
     )
     while not list(tmp_path.glob("*/straight/metrics.jsonl")):
         assert process.poll() is None
@@ -75,5 +76,5 @@ def test_a_ctrl_c_ends_both_processes_in_one_line(quick, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)  # until all that could write there are gone
     assert process.returncode == 130
-    assert said == "vitlab: stopped; nothing was written\n"
+    assert said == "vitlab: stopped\n"
     assert not list(tmp_path.iterdir())

@@ -97,6 +97,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
         return data.batches(split, batch_size=cfg.batch_size, device=device, seed=settings.seed, shuffle=False)
 
     predictions = predictor.on(batches(data, cfg.split))
+    names = data.spec.class_names + trained.class_names[len(data.spec.class_names) :]  # a model may know more
     shape = (data.spec.channels, data.spec.image_size, data.spec.image_size)
     temperature = measures.temperature(predictor.on(batches(own, "val")))
     cooled = Predictions(predictions.logits / temperature, predictions.labels)
@@ -108,7 +109,7 @@ def _found(cfg: DictConfig, trained: Trained, stop: Any) -> dict[str, Any]:
         "device": device_name(device),
         **measures.measures(predictions),
         "calibrated": {"temperature": temperature, "fitted_on": "val", **measures.measures(cooled)},
-        "classes": measures.by_class(predictions, trained.class_names),
+        "classes": measures.by_class(predictions, names),
         "confusion": measures.confusion(predictions),
         "reliability": [asdict(one) for one in measures.reliability(predictions)],
         "speed": speed(predictor, shape, min(cfg.batch_size, len(predictions.labels))),

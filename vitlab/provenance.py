@@ -67,12 +67,14 @@ def accept_other_data(run: RunFolder, hashes: dict[str, str]) -> list[str]:
     Returns:
         What of its data has ever changed since it began.
     """
-    if changed := _changed(run, hashes):
-        content = read(run)
-        content["changed_data"] = sorted({*content.get("changed_data", []), *changed})
-        write_json(run.provenance, {**content, "hashes": hashes})
-    changed_ever = read(run).get("changed_data", []) if run.provenance.exists() else []
-    return [name for name in hashes if name in changed_ever]
+    if not run.provenance.exists():
+        return []
+    content, changed = read(run), _changed(run, hashes)
+    before = content.get("changed_data")
+    ever = [name for name in sorted(hashes) if name in changed or (isinstance(before, list) and name in before)]
+    if changed:
+        write_json(run.provenance, {**content, "changed_data": ever, "hashes": hashes})
+    return ever
 
 
 def _changed(run: RunFolder, hashes: dict[str, str]) -> list[str]:

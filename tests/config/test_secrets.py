@@ -26,6 +26,7 @@ def test_a_text_whose_key_says_so_is_hidden(name):
     "config",
     [
         {"class_token": True, "distillation_token": False, "token": None},
+        {"class_token": "maybe", "note": "model.distillation_token=perhaps12345"},
         {"num_tokens": "many", "keys": "qk", "tokenizer": "cct", "secretary": "Ann"},
         {"token": "${oc.env:HF_TOKEN}"},
     ],

@@ -36,7 +36,7 @@ from hydra import compose, initialize_config_dir
 from vitlab.config.compose import conf_dir
 from vitlab.sweeps import forecast
 with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-    cfg = compose("train", ["model=vit_tiny", "trainer.batch_size=256", f"model.depth={sys.argv[1]}"])
+    cfg = compose("train", ["model=vit_tiny", "trainer.batch_size=128", f"model.depth={sys.argv[1]}"])
 forecast._MEASURED_STEPS = 1
 told = forecast.forecast(cfg).memory
 # not ru_maxrss, which a process inherits from the one that started it

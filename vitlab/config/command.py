@@ -32,7 +32,7 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _fail("stopped; nothing was written", 130)
+        _fail("stopped", 130)
 
 
 @_stoppable()

@@ -19,7 +19,7 @@ _COUNTS = (
     *("trainer.epochs", "trainer.max_steps", "trainer.batch_size", "trainer.eval_batch_size"),
     *("trainer.accumulate", "trainer.limit_batches"),
 )
-_COUNTS_FROM_ZERO = (*("model.num_registers", "trainer.skip_bad_steps", "data.memory_limit_mb", "data.num_workers"),)
+_COUNTS_FROM_ZERO = ("model.num_registers", "trainer.skip_bad_steps", "data.memory_limit_mb", "data.num_workers")
 _RATES = (
     *("model.drop_path", "model.patch_drop", "model.pos_drop", "model.attn_drop", "model.proj_drop", "model.mlp_drop"),
     *("objective.label_smoothing", "optimizer.momentum", "trainer.ema_decay"),

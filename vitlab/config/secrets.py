@@ -8,7 +8,8 @@ from typing import Any
 HIDDEN = "***"
 _PASSWORD = r"pass(?:word|wd|phrase)"  # noqa: S105 -- how one is called
 _KEY = r"(?:api|access|secret|private)_?key|(?:access|auth)_?token"
-_WORD = rf"(?:{_KEY}|{_PASSWORD}|secret|token|credentials?|authorization)"
+_TOKEN = r"(?<!class_)(?<!distillation_)token"  # noqa: S105 -- those of a ViT are none
+_WORD = rf"(?:{_KEY}|{_PASSWORD}|secret|{_TOKEN}|credentials?|authorization)"
 _NAME = re.compile(rf"(?i)(?:.*[._-])?{_WORD}(?:_?\d+)?")
 _NAME_OF_PASSWORD = re.compile(rf"(?i)(?:.*[._-])?{_PASSWORD}")
 _BEFORE = r"(?:(?<![\w.+~/-])[\w.+~/-]*[._-])?"  # from the beginning of the word on, so that a long text is read once
