@@ -120,3 +120,14 @@ def test_where_nothing_could_be_read_nothing_of_before_is_left(run, command, tmp
     assert command("predict", "run=run", "images=good.png").returncode == 0
     assert command("predict", "run=run", "images=broken.png").returncode == 1
     assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["predictions.json"]
+
+
+def test_the_name_of_a_class_moves_no_cursor(run, command, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "zero.png")
+    provenance = json.loads((run / "provenance.json").read_text())
+    provenance["class_names"] = [f"\x1b[2J{number}" for number in range(10)]
+    (run / "provenance.json").write_text(json.dumps(provenance))
+    done = command("predict", "run=run", "images=zero.png")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert r"\x1b[2J" in done.stdout

@@ -14,7 +14,7 @@ from vitlab.config.command import run_command
 from vitlab.config.compose import plain
 from vitlab.config.rules import whole_number
 from vitlab.config.secrets import hidden_in
-from vitlab.errors import VitlabError
+from vitlab.errors import VitlabError, printable
 from vitlab.evaluation.images import left_out, named, read
 from vitlab.runs import RunFolder, open_run
 from vitlab.tracking.wandb import MODES
@@ -63,7 +63,7 @@ def microscope(cfg: DictConfig) -> None:
             pictures = write(observation, folder, command)
         except OSError as error:
             raise VitlabError(f"{folder} cannot be written: {error.strerror or error}") from error
-        print("\n".join(sentences(observation.found)))
+        print("\n".join(map(printable, sentences(observation.found))))
         print(f"{os.path.relpath(folder / PAGE)} shows it")
         if cfg.wandb and (told := _send(cfg, trained, folder, observation.found, pictures)):
             print(told)

@@ -12,7 +12,7 @@ from vitlab.config import saved
 from vitlab.config.build import build
 from vitlab.config.command import run_command
 from vitlab.config.rules import refuse_illegal
-from vitlab.errors import VitlabError
+from vitlab.errors import VitlabError, printable
 from vitlab.runs import RunFolder, open_run
 from vitlab.tracking.records import Row, first_difference, rows_of
 from vitlab.train import train_in
@@ -40,7 +40,7 @@ def reproduce(cfg: DictConfig) -> None:
     refuse_illegal(settings, [])
     provenance.refuse_other_data(then, build(settings, "data", cfg.allow_targets).hashes())
     for line in _changes(then, settings):
-        print(line)
+        print(printable(line))
     rows = rows_of(then.path)  # before the training, whose time is lost if they cannot be read
     now = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     now.claim()

@@ -30,9 +30,8 @@ def carve(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, n
     if not 0 < fraction < 1 or counts.min(initial=2) < 2 or min(num_rest, num_carved) < len(kinds):
         smallest = int(counts.argmin()) if len(counts) else 0
         least = math.ceil(1000 * len(kinds) / max(1, len(labels))) / 1000
-        hint = (
-            f"; try {min(max(fraction, least), 1 - least):.3f}" if counts.min(initial=2) >= 2 and least <= 0.5 else ""
-        )
+        can_be = counts.min(initial=2) >= 2 and least <= 0.5
+        hint = f"; try {min(max(fraction, least), 1 - least):.3f}" if can_be else ""
         raise ValueError(
             f"val_fraction={fraction} cannot be carved out of {len(labels)} images, of which class number "
             f"{kinds[smallest] if len(kinds) else 0} has {counts.min(initial=len(labels))}: each of {len(kinds)} "
